@@ -1,0 +1,20 @@
+//! What can go wrong with a network or its weights, in the reader's words.
+
+/// The result of anything that touches a network.
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the checkpoint has no tensor `{name}`: it is of another architecture")]
+    MissingTensor { name: String },
+    #[error("tensor `{name}` has shape {found:?}, the network needs {expected:?}: the checkpoint is of another architecture")]
+    WrongShape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("`{path}` is not a readable safetensors file: {reason}")]
+    BadCheckpoint { path: String, reason: String },
+    #[error("`{path}`: {source}")]
+    Io { path: String, source: std::io::Error },
+    #[error("{0}")]
+    Config(String),
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}

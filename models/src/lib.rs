@@ -1,0 +1,9 @@
+//! Networks, and the fast training operations under them; used by the host and by plugins.
+
+pub mod checkpoint;
+mod error;
+pub mod ops;
+pub mod params;
+
+pub use error::{Error, Result};
+pub use params::{Init, Params};
