@@ -1,8 +1,10 @@
 //! Networks, and the fast training operations under them; used by the host and by plugins.
 
 pub mod checkpoint;
+pub mod classifier;
 mod error;
 pub mod ops;
+pub mod optim;
 pub mod params;
 
 pub use error::{Error, Result};
