@@ -1,6 +1,7 @@
 //! Networks, and the fast training operations under them; used by the host and by plugins.
 
 pub mod checkpoint;
+pub mod dit;
 mod error;
 pub mod ops;
 pub mod params;
