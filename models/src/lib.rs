@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod dit;
 mod error;
 pub mod ops;
+pub mod optim;
 pub mod params;
 
 pub use error::{Error, Result};
