@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod classifier;
+pub mod dit;
 mod error;
 pub mod ops;
 pub mod optim;

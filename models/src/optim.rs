@@ -1,5 +1,4 @@
 //! SGD, AdamW and the moving average of weights, with PyTorch's arithmetic, in place: no copy of the parameters is made.
-//! (Written by the lead and merged on main with ops/{linear,gelu,norm,attention,cpu}.rs: git merge main, reuse, extend.)
 
 use std::collections::BTreeMap;
 

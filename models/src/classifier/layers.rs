@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 
-use crate::ops::{Norm, batch_norm, conv2d};
+use crate::ops::{Norm, batch_norm, conv2d, linear};
 use crate::{Init, Params, Result};
 
 /// PyTorch's momentum of running statistics and addend of the variance.
@@ -118,6 +118,6 @@ impl Linear {
 
     /// `[n, inputs]` → `[n, outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
+        Ok(linear(x, &self.weight, &self.bias)?)
     }
 }

@@ -1,182 +1,171 @@
-//! What the CPU kernels share: contiguous views of candle storage, a safe matrix product, scratch memory, SIMD dispatch.
+//! What the CPU kernels share: slices of tensors, matrix multiplication, SIMD dispatch and row-parallel loops.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
-use std::ops::Range;
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
+use gemm::Parallelism;
+use rayon::prelude::*;
 
-use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor};
-
-/// Whether the kernels of this module take `tensor`: 32-bit floats in main memory.
-pub(crate) fn takes(tensor: &Tensor) -> bool {
-    tensor.device().is_cpu() && tensor.dtype() == DType::F32
+/// A matrix inside a slice: element `(i, j)` is at `offset + i * row + j * column`.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    pub offset: usize,
+    pub row: usize,
+    pub column: usize,
 }
 
-/// The elements of a CPU f32 tensor in row-major order; borrowed where they lie so in memory already.
-pub(crate) fn view<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Cow<'a, [f32]>> {
-    let data = storage.as_slice::<f32>()?;
-    Ok(match layout.contiguous_offsets() {
-        Some((start, end)) => Cow::Borrowed(&data[start..end]),
-        None => Cow::Owned(gathered(data, layout)),
-    })
-}
-
-/// A row-major copy of a strided tensor.
-fn gathered(data: &[f32], layout: &Layout) -> Vec<f32> {
-    let mut offsets = vec![layout.start_offset()];
-    for (&size, &stride) in layout.dims().iter().zip(layout.stride()) {
-        offsets = offsets.iter().flat_map(|&start| (0..size).map(move |i| start + i * stride)).collect();
-    }
-    offsets.into_iter().map(|i| data[i]).collect()
-}
-
-/// Calls `f` with the row-major elements of a CPU f32 tensor.
-pub(crate) fn with_view<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => Ok(f(&view(storage, layout)?)),
-        _ => candle_core::bail!("expected a tensor on the CPU, found one on {:?}", tensor.device()),
-    }
-}
-
-/// Runs `f` compiled for the widest vector instructions of this processor. `f` must not hand work to other threads.
-#[inline(always)]
-pub(crate) fn simd<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends `f` a buffer of `len` floats with arbitrary content. Calls may nest; buffers are kept for the next call.
-pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut buffer = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    let result = f(&mut buffer[..len]);
-    SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
-    result
-}
-
-/// Splits `total` items into at most `parts` ranges of nearly equal length. Depends on its arguments only, so that a
-/// sum over the parts has the same order of additions whatever the number of threads.
-pub(crate) fn split(total: usize, parts: usize) -> Vec<Range<usize>> {
-    let parts = parts.clamp(1, total.max(1));
-    (0..parts).map(|i| i * total / parts..(i + 1) * total / parts).collect()
-}
-
-/// A matrix in a slice: element (r, c) lies at `r * row_stride + c * col_stride`.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// Row-major with `stride` floats from one row to the next.
-    pub fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        assert!(rows == 0 || cols == 0 || (rows - 1) * stride + cols <= data.len(), "matrix beyond its slice");
-        Self { data, rows, cols, row_stride: stride, col_stride: 1 }
+impl View {
+    /// A row-major matrix of this width.
+    pub fn rows(width: usize) -> Self {
+        Self { offset: 0, row: width, column: 1 }
     }
 
+    /// The same elements with rows and columns exchanged.
     pub fn transposed(self) -> Self {
-        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+        Self { row: self.column, column: self.row, ..self }
+    }
+
+    /// The same matrix further along the slice.
+    pub fn at(self, offset: usize) -> Self {
+        Self { offset: self.offset + offset, ..self }
+    }
+
+    fn end(self, rows: usize, columns: usize) -> usize {
+        self.offset + (rows - 1) * self.row + (columns - 1) * self.column + 1
     }
 }
 
-/// What a product does with the numbers already in its destination.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Write {
-    Replace,
-    Add,
-}
-
-/// `out = a · b` or `out += a · b` on the calling thread; `out` is row-major with `stride` floats a row.
-pub(crate) fn matmul(out: &mut [f32], stride: usize, write: Write, a: Matrix<'_>, b: Matrix<'_>) {
-    assert_eq!(a.cols, b.rows, "inner dimensions differ");
-    let (m, n, k) = (a.rows, b.cols, a.cols);
+/// `c = a · b`, or `c += a · b` when `accumulate`; `a` is `m × k`, `b` is `k × n`, `c` is `m × n`.
+///
+/// With `threads` greater than one the rows and columns of `c` are shared out; the order of each sum does not change.
+#[allow(clippy::too_many_arguments, reason = "a matrix product has three sizes and three operands")]
+pub fn matmul(
+    (m, n, k): (usize, usize, usize),
+    c: (&mut [f32], View),
+    a: (&[f32], View),
+    b: (&[f32], View),
+    scale: f32,
+    accumulate: bool,
+    threads: usize,
+) {
     if m == 0 || n == 0 {
         return;
     }
-    assert!(n <= stride && (m - 1) * stride + n <= out.len(), "product beyond its destination");
-    let read = write == Write::Add;
-    // SAFETY: the assertions here and in `Matrix::new` keep every element that is read or written inside its slice,
-    // and the mutable borrow of `out` means that it overlaps neither operand.
+    if k > 0 {
+        assert!(a.1.end(m, k) <= a.0.len() && b.1.end(k, n) <= b.0.len(), "operand of a matrix product out of bounds");
+    }
+    assert!(c.1.end(m, n) <= c.0.len(), "result of a matrix product out of bounds");
+    let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
+    // SAFETY: the three views were just checked to lie inside their slices, and `c` is borrowed uniquely.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
-            1,
-            stride as isize,
-            read,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
+            c.0.as_mut_ptr().add(c.1.offset),
+            c.1.column as isize,
+            c.1.row as isize,
+            accumulate,
+            a.0.as_ptr().add(a.1.offset),
+            a.1.column as isize,
+            a.1.row as isize,
+            b.0.as_ptr().add(b.1.offset),
+            b.1.column as isize,
+            b.1.row as isize,
             1.0,
-            1.0,
+            scale,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            parallelism,
         );
     }
 }
 
-/// The sum in sixteen interleaved partial sums, which compiles to vector additions; the order is fixed.
-#[inline(always)]
-pub(crate) fn sum(values: &[f32]) -> f32 {
-    fold(values, values, |v, _| v)
+/// The number of threads that the kernels use: rayon's, which `RAYON_NUM_THREADS` sets.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
 }
 
-/// The sum of `f(a, b)` over two slices of one length, in sixteen interleaved partial sums.
+/// Runs `f` compiled for the widest vectors of this processor. `f` and all that it calls must be `#[inline(always)]`.
 #[inline(always)]
-pub(crate) fn fold(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
-    const LANES: usize = 16;
-    let mut lanes = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail = a_chunks.remainder().iter().zip(b_chunks.remainder());
-    let rest: f32 = tail.map(|(&a, &b)| f(a, b)).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for lane in 0..LANES {
-            lanes[lane] += f(a[lane], b[lane]);
+pub fn simd<R>(f: impl FnOnce() -> R) -> R {
+    struct Call<F>(F);
+    impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Call<F> {
+        type Output = R;
+        #[inline(always)]
+        fn call(self) -> R {
+            (self.0)()
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    pulp::Arch::new().dispatch(Call(f))
 }
 
-/// A mutable slice cut into planes of one length, for kernels whose tasks each own every `channels`-th plane.
-pub(crate) struct Planes<'a> {
-    start: *mut f32,
-    count: usize,
-    len: usize,
-    _slice: std::marker::PhantomData<&'a mut [f32]>,
+/// Runs `f(index, chunk)` over the chunks of `data`, in parallel; the chunks don't depend on the number of threads.
+pub fn for_chunks(data: &mut [f32], chunk: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    if data.len() <= 1 << 14 || threads() == 1 {
+        data.chunks_mut(chunk.max(1)).enumerate().for_each(|(i, part)| f(i, part));
+    } else {
+        data.par_chunks_mut(chunk.max(1)).enumerate().for_each(|(i, part)| f(i, part));
+    }
 }
 
-// SAFETY: `Planes` stands for the exclusive borrow of the slice that it was made from; `plane` hands out parts of it
-// only under its own contract.
-unsafe impl Sync for Planes<'_> {}
-
-impl<'a> Planes<'a> {
-    pub fn new(slice: &'a mut [f32], len: usize) -> Self {
-        let count = slice.len().checked_div(len).unwrap_or(0);
-        Self { start: slice.as_mut_ptr(), count, len, _slice: std::marker::PhantomData }
+/// The contiguous f32 elements behind a storage and its layout.
+pub fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let all = storage.as_slice::<f32>()?;
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&all[start..end]),
+        None => bail!("a CPU kernel was handed a tensor that is not contiguous"),
     }
+}
 
-    /// # Safety
-    /// No two live results may have the same `index`.
-    #[allow(clippy::mut_from_ref)]
-    pub unsafe fn plane(&self, index: usize) -> &mut [f32] {
-        assert!(index < self.count, "plane {index} of {}", self.count);
-        // SAFETY: the plane lies inside the borrowed slice, and by contract nobody else holds it.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.len), self.len) }
+/// Calls `f` with the elements of some contiguous f32 CPU tensors.
+pub fn with_slices<const N: usize, R>(tensors: [&Tensor; N], f: impl FnOnce([&[f32]; N]) -> R) -> Result<R> {
+    let guards = tensors.map(Tensor::storage_and_layout);
+    let mut slices: [&[f32]; N] = [&[]; N];
+    for (out, (storage, layout)) in slices.iter_mut().zip(&guards) {
+        *out = match &**storage {
+            Storage::Cpu(storage) => slice(storage, layout)?,
+            _ => bail!("a CPU kernel was handed a tensor of another device"),
+        };
     }
+    Ok(f(slices))
+}
+
+/// Whether the CPU kernels apply: f32 on the CPU. Everything else goes through candle's own operations.
+pub fn applies(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == candle_core::DType::F32
+}
+
+/// `e^x` to about 2 ulp, in a form that vectorises (Cephes' polynomial).
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding and taking away rounds to the nearest integer
+    let x = x.clamp(-87.3, 88.3);
+    let n = x.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let r = n.mul_add(-0.693_359_4, x);
+    let r = n.mul_add(2.121_944_4e-4, r);
+    let mut p = 1.987_569_1e-4_f32;
+    p = p.mul_add(r, 1.398_199_9e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 1.666_666_5e-1);
+    p = p.mul_add(r, 0.5);
+    let y = p.mul_add(r * r, r) + 1.0;
+    y * f32::from_bits((((n as i32) + 127) << 23) as u32)
+}
+
+/// The sum of `f(i)` for `i < n`, in sixteen interleaved partial sums: vectorises, and always in the same order.
+#[inline(always)]
+pub fn sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0_f32; LANES];
+    let whole = n / LANES * LANES;
+    let mut i = 0;
+    while i < whole {
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            *total += f(i + lane);
+        }
+        i += LANES;
+    }
+    let tail: f32 = (whole..n).map(&f).sum();
+    lanes.iter().sum::<f32>() + tail
 }

@@ -3,13 +3,14 @@
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::cpu::{simd, sum, takes, view, with_view};
+use super::cpu::{applies, simd};
+use super::tile::{sum, view, with_view};
 
 /// The largest value of each `kernel × kernel` window, windows `stride` apart, `[n, c, h, w]` → `[n, c, oh, ow]` with
 /// `oh = (h + 2·padding − kernel) / stride + 1`. Padding never wins. The gradient goes to the first largest value.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     let window = Window::new(x, kernel, stride, padding)?;
-    if takes(x) {
+    if applies(x) {
         return x.apply_op1(MaxPool(window));
     }
     if padding > 0 {
@@ -26,13 +27,13 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
 /// The mean of each `kernel × kernel` window, windows `stride` apart, no padding.
 pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let window = Window::new(x, kernel, stride, 0)?;
-    if takes(x) { x.apply_op1(AvgPool(window)) } else { x.avg_pool2d_with_stride(kernel, stride) }
+    if applies(x) { x.apply_op1(AvgPool(window)) } else { x.avg_pool2d_with_stride(kernel, stride) }
 }
 
 /// The mean of each plane, `[n, c, h, w]` → `[n, c]`.
 pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
     let (n, c, _, _) = x.dims4()?;
-    if takes(x) {
+    if applies(x) {
         return x.apply_op1(GlobalAvgPool);
     }
     x.reshape((n, c, ()))?.mean(D::Minus1)

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::ops::cpu::{Planes, fold, simd, sum};
+use crate::ops::cpu::simd;
+use crate::ops::tile::{Planes, fold, sum};
 
 /// The layout of NCHW images as planes.
 #[derive(Clone, Copy)]

@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
 use self::kernels::{Affine, Moments, Planar};
-use super::cpu::{takes, view, with_view};
+use super::cpu::applies;
+use super::tile::{view, with_view};
 
 /// Mean and (biased) variance of each channel of a batch, both `[channels]`, outside any gradient graph.
 pub struct BatchStats {
@@ -49,7 +50,7 @@ pub fn batch_norm(
     {
         bail!("batch_norm: images {:?}, but a residual of shape {:?}", x.dims(), residual.dims())
     }
-    if !takes(x) || !takes(norm.weight) {
+    if !applies(x) || !applies(norm.weight) {
         return composed(x, norm, running);
     }
     let fixed = match running {

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
-use crate::ops::cpu::{Matrix, Write, matmul, simd, split, with_scratch};
+use crate::ops::cpu::simd;
+use crate::ops::tile::{Matrix, Write, matmul, split, sum, with_scratch};
 
 /// Floats of a patch matrix that stay in a core's second-level cache.
 const PATCH_FLOATS: usize = 96 * 1024;
@@ -221,7 +222,7 @@ pub(super) fn grad_bias(g: &Geometry, dy: &[f32], db: &mut [f32]) {
     simd(|| {
         db.fill(0.0);
         for (i, plane) in dy.chunks_exact(g.pixels()).enumerate() {
-            db[i % g.outputs] += crate::ops::cpu::sum(plane);
+            db[i % g.outputs] += sum(plane);
         }
     });
 }

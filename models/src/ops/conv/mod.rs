@@ -7,7 +7,8 @@ mod patches;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use self::geometry::Geometry;
-use super::cpu::{takes, view, with_view};
+use super::cpu::applies;
+use super::tile::{view, with_view};
 
 /// Convolution (cross-correlation, as in PyTorch) of NCHW images.
 ///
@@ -27,7 +28,7 @@ pub fn conv2d(
     {
         bail!("conv2d: {} output channels, but a bias of shape {:?}", geometry.outputs, bias.dims())
     }
-    if takes(x) && takes(w) {
+    if applies(x) && applies(w) {
         return match bias {
             Some(bias) => x.apply_op3(w, bias, Conv2d(geometry)),
             None => x.apply_op2(w, Conv2d(geometry)),
