@@ -109,7 +109,7 @@ pub(super) fn check_generator(plan: &GeneratorTrainPlan) -> Result<()> {
     within("train.model.width", model.width, 8..=8192)?;
     within("train.model.depth", model.depth, 1..=256)?;
     within("train.model.heads", model.heads, 1..=256)?;
-    if model.width % model.heads != 0 {
+    if !model.width.is_multiple_of(model.heads) {
         let DitPlan { width, heads, .. } = model;
         return Err(Error::input(format!("`train.model.width` is {width}, must be a multiple of `heads`, {heads}")));
     }
