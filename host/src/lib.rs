@@ -4,6 +4,7 @@
 //! of the run directory.
 
 pub mod config;
+pub mod device;
 mod error;
 mod hash;
 
