@@ -107,6 +107,8 @@ struct Frame<'a> {
     y: Option<&'a Axis>,
     height: f64,
     left: f64,
+    /// Whether marks may reach over the edge of the plot.
+    open: bool,
 }
 
 impl Frame<'_> {
@@ -124,7 +126,7 @@ impl Frame<'_> {
     fn draw(&self, label: &str, marks: Html, beside: Html) -> Html {
         let (width, height) = self.inner();
         html!(
-            "<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}{}{}\
+            "<svg class=\"chart{}\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}{}{}\
              <svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">{}</svg></svg>",
             WIDTH,
             self.height,
@@ -146,7 +148,7 @@ impl Frame<'_> {
         let tick = |value: f64| {
             let x = self.left + self.x.position(value) * width;
             html!(
-                "<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                "<line class=\"rule\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
                 x,
                 x,
                 Self::TOP,
@@ -171,7 +173,7 @@ impl Frame<'_> {
         let tick = |value: f64| {
             let at = Self::TOP + (1.0 - y.position(value)) * height;
             html!(
-                "<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+                "<line class=\"rule\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
                 self.left,
                 self.left + width,
                 at,
