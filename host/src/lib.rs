@@ -4,15 +4,19 @@
 //! of the run directory.
 
 pub mod accuracy;
+pub mod backend;
 pub mod config;
 pub mod data;
+pub mod device;
 mod error;
+pub mod eval;
 mod hash;
 
 pub mod plan;
 pub mod pool;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod run_dir;
 pub mod seed;
 

@@ -24,6 +24,7 @@ pub(super) fn write(root: &Path) -> RunDir {
         write_shard(&run, 0, shard as u32, samples).unwrap();
     }
     run.write_json("subset/round-000.json", &subset(&samples)).unwrap();
+    run.write_json("subset/round-000-usage.json", &usage("teacher-filter", 20)).unwrap();
     run.write_json("eval.json", &judgement()).unwrap();
     run.write_json("summary.json", &summary()).unwrap();
     std::fs::write(run.join("metrics.jsonl"), metrics()).unwrap();
@@ -31,7 +32,8 @@ pub(super) fn write(root: &Path) -> RunDir {
         let weights = samples.iter().map(|sample| 2.0 * noise(sample.id + seed).powi(2) + 0.3).collect::<Vec<_>>();
         let ids = samples.iter().map(|sample| sample.id).collect::<Vec<_>>();
         let name = format!("weights/synthetic-seed-{seed}.json");
-        run.write_json(&name, &json!({"ids": ids, "mean_weight": weights})).unwrap();
+        let usage = usage("confidence", 3_000);
+        run.write_json(&name, &json!({"ids": ids, "mean_weight": weights, "policy": usage})).unwrap();
     }
     run
 }
@@ -68,22 +70,29 @@ fn subset(samples: &[Sample]) -> Value {
         let chance = noise(sample.id * 7);
         let score = if chance < 0.12 { 0.7 * noise(sample.id) } else { 1.0 - 0.3 * noise(sample.id).powi(4) };
         let other = (sample.class + 1 + (noise(sample.id * 3) * 9.0) as u32) % 10;
+        let seen = if chance < 0.05 { other } else { sample.class };
         let (kept, reason) = match () {
             () if sample.id == 42 => (false, EVIL.to_owned()),
-            () if chance < 0.05 => {
-                (false, format!("the teacher takes it for {other}, it was drawn as {}", sample.class))
-            }
-            () if chance < 0.12 => (false, format!("confidence {score:.2} is below 0.70")),
-            () => (true, format!("the teacher agrees with confidence {score:.3}")),
+            () if chance < 0.05 => (false, "the teacher sees another class".to_owned()),
+            () if chance < 0.12 => (false, "the teacher is unsure: below 0.70".to_owned()),
+            () => (true, "among the best by score".to_owned()),
         };
-        json!({"id": sample.id, "class": sample.class, "kept": kept, "score": score, "reason": reason})
+        json!({
+            "id": sample.id, "class": sample.class, "kept": kept, "score": score, "reason": reason,
+            "teacher_class": seen, "teacher_p_class": score,
+        })
     };
     let decisions = samples.iter().map(decide).collect::<Vec<_>>();
     let kept = decisions.iter().filter(|one| one["kept"] == true).map(|one| one["id"].clone()).collect::<Vec<_>>();
-    json!({"kept": kept, "decisions": decisions, "policy": {
-        "name": "teacher-filter", "version": "0.1.0", "sha256": "ab".repeat(32), "fuel": 18_400_000_u64,
-        "peak_memory_bytes": 1_310_720, "seconds": 0.41, "calls": 20,
-    }})
+    let policy = json!({"name": "teacher-filter", "version": "0.1.0", "sha256": "ab".repeat(32)});
+    json!({"kept": kept, "decisions": decisions, "policy": policy})
+}
+
+fn usage(name: &str, calls: u64) -> Value {
+    json!({
+        "name": name, "version": "0.1.0", "sha256": "ab".repeat(32), "fuel": 920_000 * calls,
+        "peak_memory_bytes": 1_310_720, "seconds": 0.0012 * calls as f64, "calls": calls,
+    })
 }
 
 fn evaluation(accuracy: f64, seed: u64) -> Value {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::view::{Judgement, Metric, Plan, Subset, Summary, Weights};
+use super::view::{Judgement, Metric, Plan, PolicyUse, Subset, Summary, Weights};
 use crate::pool::{Pool, Sample};
 use crate::run_dir::RunDir;
 
@@ -23,6 +23,8 @@ pub(super) struct Inputs {
     pub(super) metrics: Vec<Metric>,
     pub(super) judgement: Option<Judgement>,
     pub(super) weights: Vec<(String, Weights)>,
+    /// What each policy used, by its role.
+    pub(super) policies: Vec<(String, PolicyUse)>,
     pub(super) summary: Summary,
     /// Parts that are there but can't be read, one sentence each.
     pub(super) damaged: Vec<String>,
@@ -34,6 +36,8 @@ impl Inputs {
         inputs.read_plan(run);
         inputs.read_pool(run);
         inputs.subset = inputs.json(run, &format!("subset/round-{ROUND:03}.json"));
+        let usage = inputs.json(run, &format!("subset/round-{ROUND:03}-usage.json"));
+        inputs.policies.extend(usage.map(|usage| ("select".to_owned(), usage)));
         inputs.judgement = inputs.json(run, "eval.json");
         inputs.summary = inputs.json(run, "summary.json").unwrap_or_default();
         inputs.read_metrics(run);
@@ -84,9 +88,10 @@ impl Inputs {
         let mut names = names.filter(|name| name.ends_with(".json") && !name.starts_with('.')).collect::<Vec<_>>();
         names.sort();
         for name in names {
-            if let Some(weights) = self.json(run, &format!("weights/{name}")) {
-                self.weights.push((name.trim_end_matches(".json").to_owned(), weights));
-            }
+            let Some(mut weights) = self.json::<Weights>(run, &format!("weights/{name}")) else { continue };
+            let name = name.trim_end_matches(".json").to_owned();
+            self.policies.extend(weights.policy.take().map(|policy| (format!("weigh, {name}"), policy)));
+            self.weights.push((name, weights));
         }
     }
 

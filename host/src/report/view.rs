@@ -56,9 +56,12 @@ pub(super) struct Decision {
     pub(super) kept: bool,
     pub(super) score: Option<f64>,
     pub(super) reason: String,
+    /// What the teacher sees, and its probability of `class`.
+    pub(super) teacher_class: Option<u32>,
+    pub(super) teacher_p_class: Option<f64>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PolicyUse {
     pub(super) name: String,
@@ -97,7 +100,6 @@ pub(super) struct Weights {
 pub(super) struct Summary {
     /// Seconds by stage.
     pub(super) seconds: BTreeMap<String, f64>,
-    pub(super) policies: BTreeMap<String, PolicyUse>,
     pub(super) hashes: BTreeMap<String, String>,
 }
 

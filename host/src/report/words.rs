@@ -87,10 +87,7 @@ mod tests {
         assert_eq!(percent(0.97418), "97.42\u{202f}%");
         assert_eq!((points(0.0123), points(-0.001)), ("+1.23".into(), "\u{2212}0.10".into()));
         assert_eq!([thousands(7), thousands(1_234), thousands(10_000_000)], ["7", "1,234", "10,000,000"]);
-        assert_eq!(
-            [short(0.5), short(0.0), short(0.00123), short(-12.34)],
-            ["0.50", "0.00", "0.0012", "\u{2212}12.3"]
-        );
+        assert_eq!([short(0.5), short(0.0), short(0.00123), short(-12.34)], ["0.50", "0.00", "0.0012", "\u{2212}12.3"]);
         assert_eq!([tick(0.5, 0.25), tick(20.0, 10.0), tick(-1e-17, 0.1)], ["0.5", "20", "0.0"]);
         assert_eq!(
             [seconds(0.42), seconds(185.0), seconds(7_800.0)],

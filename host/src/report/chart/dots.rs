@@ -27,7 +27,7 @@ pub(in crate::report) fn dots(rows: &[Dots], spacious: bool, label: &str) -> Htm
     let axis = Axis::shares(values, "top-1 accuracy");
     let (row_height, left) = if spacious { (46.0, 8.0) } else { (22.0, 40.0) };
     let height = row_height * rows.len() as f64 + Frame::TOP + Frame::BOTTOM;
-    let frame = Frame { x: &axis, y: None, height, left };
+    let frame = Frame { x: &axis, y: None, height, left, open: true };
     let (width, _) = frame.inner();
     let at = |i: usize| row_height * (i as f64 + if spacious { 0.7 } else { 0.5 });
     let marks = rows.iter().enumerate().map(|(i, row)| row_marks(row, &axis, width, at(i))).collect();

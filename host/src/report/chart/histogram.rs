@@ -22,7 +22,7 @@ pub(in crate::report) fn histogram(
     let (lower, upper) = (counts(lower, &x), counts(upper, &x));
     let most = lower.iter().zip(&upper).map(|(a, b)| a + b).max().unwrap_or(1);
     let y = Axis::linear(0.0, 1.05 * most.max(1) as f64, "images");
-    let frame = Frame { x: &x, y: Some(&y), height: 250.0, left: 54.0 };
+    let frame = Frame { x: &x, y: Some(&y), height: 250.0, left: 62.0, open: false };
     let (width, height) = frame.inner();
     let bar = |bin: usize, from: u64, count: u64, class: &'static str, name: &str| {
         let top = (1.0 - y.position((from + count) as f64)) * height;

@@ -15,7 +15,7 @@ pub(in crate::report) struct Series {
 
 /// A chart of all series on these axes.
 pub(in crate::report) fn lines(series: &[Series], x: &Axis, y: &Axis, label: &str) -> Html {
-    let frame = Frame { x, y: Some(y), height: 280.0, left: 54.0 };
+    let frame = Frame { x, y: Some(y), height: 280.0, left: 64.0, open: false };
     let (width, height) = frame.inner();
     let marks = series.iter().map(|line| {
         let points = thinned(&line.points);

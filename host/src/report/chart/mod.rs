@@ -128,6 +128,7 @@ impl Frame<'_> {
         html!(
             "<svg class=\"chart{}\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}{}{}\
              <svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">{}</svg></svg>",
+            if self.open { " open" } else { "" },
             WIDTH,
             self.height,
             label,
@@ -186,7 +187,7 @@ impl Frame<'_> {
         let ticks = y.ticks().iter().map(|&value| tick(value)).collect::<Html>();
         let middle = Self::TOP + height / 2.0;
         html!(
-            "{}<text class=\"axis-title\" transform=\"translate(12 {}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            "{}<text class=\"axis-title\" transform=\"translate(11 {}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
             ticks,
             middle,
             y.title

@@ -16,7 +16,7 @@ pub(in crate::report) fn shares(rows: &[Share], names: [&str; 2], title: &str, l
     let most = rows.iter().map(|row| row.first.saturating_add(row.second)).max().unwrap_or(1);
     let axis = Axis::linear(0.0, 1.02 * most.max(1) as f64, title);
     let height = ROW * rows.len() as f64 + Frame::TOP + Frame::BOTTOM;
-    let frame = Frame { x: &axis, y: None, height, left: 54.0 };
+    let frame = Frame { x: &axis, y: None, height, left: 54.0, open: true };
     let (width, _) = frame.inner();
     let bar = |from: u64, count: u64, y: f64, class: &'static str, title: String| {
         html!(

@@ -23,8 +23,8 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let seeds = words::counted(arm.students.len(), "seed");
     let matrix = (confusion.len() <= MOST_CLASSES).then(|| {
         let remark = format!(
-            "Rows are the true classes, columns what the {} took them for; images, summed over {seeds}.",
-            arm_name(name)
+            "Rows are the true classes, columns the answers of the {}; images, summed over {seeds}.",
+            words::clipped(&arm_name(name), 60)
         );
         card("Confusion", &remark, heat_map(&confusion))
     });

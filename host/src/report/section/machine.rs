@@ -45,14 +45,7 @@ fn timings(inputs: &Inputs) -> Option<Html> {
 }
 
 fn policies(inputs: &Inputs) -> Option<Html> {
-    let mut used = inputs.summary.policies.iter().map(|(role, policy)| (role.clone(), policy)).collect::<Vec<_>>();
-    if used.is_empty() {
-        let subset = inputs.subset.as_ref().and_then(|subset| subset.policy.as_ref());
-        used.extend(subset.map(|policy| ("select".to_owned(), policy)));
-        let weighers = inputs.weights.iter().filter_map(|(name, weights)| Some((name, weights.policy.as_ref()?)));
-        used.extend(weighers.map(|(name, policy)| (format!("weigh, {name}"), policy)));
-    }
-    let rows = used.iter().map(|(role, policy)| row(role, policy)).collect::<Vec<_>>();
+    let rows = inputs.policies.iter().map(|(role, policy)| row(role, policy)).collect::<Vec<_>>();
     let head = ["policy", "role", "calls", "fuel", "peak memory", "time"];
     (!rows.is_empty()).then(|| card("Policies", "What each policy used in all its calls.", table(&head, rows)))
 }

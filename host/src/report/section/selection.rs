@@ -12,8 +12,10 @@ use crate::report::words;
 
 /// Reasons shown a side; the rest is counted.
 const MOST_GROUPS: usize = 5;
-/// Images shown a reason.
-const PER_GROUP: usize = 10;
+/// Images shown a side, shared by its reasons, in rows of [`ROW`].
+const MOST_IMAGES: usize = 28;
+/// Images in a row on a wide screen.
+const ROW: usize = 7;
 /// Rows of the table of decisions.
 const MOST_ROWS: usize = 200;
 /// Characters of a reason that are shown.
@@ -24,7 +26,9 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let subset = inputs.subset.as_ref().filter(|subset| !subset.decisions.is_empty())?;
     let (kept, dropped): (Vec<_>, Vec<_>) = subset.decisions.iter().partition(|one| one.kept);
     let sides = grid([side(inputs, "Kept", &kept), side(inputs, "Dropped", &dropped)]);
-    let charts = grid([Some(by_class(subset)), scores(&kept, &dropped)].into_iter().flatten());
+    let charts = grid(
+        [Some(by_class(subset)), scores(&kept, &dropped).or_else(|| teacher(&kept, &dropped))].into_iter().flatten(),
+    );
     let lead = format!(
         "{} kept {} of {} images and dropped {}. Each reason is the policy’s own; where reasons differ only in numbers, \
          they are together and one stands for all.",
@@ -51,25 +55,21 @@ fn side(inputs: &Inputs, title: &str, decisions: &[&Decision]) -> Html {
     let mut groups = groups.into_values().collect::<Vec<_>>();
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     let hidden = groups.iter().skip(MOST_GROUPS).map(Vec::len).sum::<usize>();
-    let shown = groups.iter().take(MOST_GROUPS).map(|group| reason_group(inputs, group)).collect::<Html>();
+    let rows = MOST_IMAGES / ROW / groups.len().clamp(1, MOST_GROUPS);
+    let most = ROW * rows.max(1);
+    let shown = groups.iter().take(MOST_GROUPS).map(|group| reason_group(inputs, group, most)).collect::<Html>();
     let rest =
         (hidden > 0).then(|| html!("<p class=\"rest\">and {} for other reasons</p>", words::counted(hidden, "image")));
     let none = decisions.is_empty().then(|| html!("<p class=\"rest\">None.</p>"));
     card(title, &words::counted(decisions.len(), "image"), html!("{}{}{}", shown, rest, none))
 }
 
-fn reason_group(inputs: &Inputs, group: &[&Decision]) -> Html {
+/// One reason with some of its images, from the highest to the lowest score.
+fn reason_group(inputs: &Inputs, group: &[&Decision], most: usize) -> Html {
     let mut by_score = group.to_vec();
-    by_score.sort_by(|a, b| b.score.unwrap_or(0.0).total_cmp(&a.score.unwrap_or(0.0)));
-    let pictures = spaced(&by_score, PER_GROUP).into_iter().filter_map(|one| {
-        let sample = inputs.samples.get(&one.id)?;
-        let reason = words::clipped(&one.reason, MOST_REASON);
-        let title = format!("{}. {}: {reason}", provenance(sample), if one.kept { "Kept" } else { "Dropped" });
-        let score =
-            one.score.map_or(format!("as {}", one.class), |score| format!("as {}: {}", one.class, words::short(score)));
-        Some(html!("<figure>{}<figcaption>{}</figcaption></figure>", picture(sample, &title), score))
-    });
-    let pictures = pictures.collect::<Html>();
+    let rank = |one: &Decision| one.score.or(one.teacher_p_class).unwrap_or(0.0);
+    by_score.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
+    let pictures = spaced(&by_score, most).into_iter().filter_map(|one| thumb(inputs, one)).collect::<Html>();
     let example = group.first().map_or("", |one| one.reason.as_str());
     let reason = if example.trim().is_empty() { "no reason given" } else { example };
     html!(
@@ -78,6 +78,30 @@ fn reason_group(inputs: &Inputs, group: &[&Decision]) -> Html {
         words::thousands(group.len() as u64),
         pictures
     )
+}
+
+/// A picture with its class, its score and, if the teacher sees something else in it, what.
+fn thumb(inputs: &Inputs, one: &Decision) -> Option<Html> {
+    let sample = inputs.samples.get(&one.id)?;
+    let mut title = provenance(sample);
+    if let (Some(seen), Some(probability)) = (one.teacher_class, one.teacher_p_class) {
+        title += &format!(
+            "; the teacher sees {seen}, and class {} with probability {}",
+            one.class,
+            words::short(probability)
+        );
+    }
+    let verdict = if one.kept { "kept" } else { "dropped" };
+    title += &format!("; {verdict}: {}", words::clipped(&one.reason, MOST_REASON));
+    let score = one.score.map(|score| html!(": {}", words::short(score)));
+    let seen = one.teacher_class.filter(|seen| *seen != one.class).map(|seen| html!("<br>seen as {}", seen));
+    Some(html!(
+        "<figure>{}<figcaption>as {}{}{}</figcaption></figure>",
+        picture(sample, &title),
+        one.class,
+        score,
+        seen
+    ))
 }
 
 /// A reason with every number replaced, so that reasons that differ only in numbers are the same.
@@ -111,15 +135,29 @@ fn by_class(subset: &Subset) -> Html {
 }
 
 fn scores(kept: &[&Decision], dropped: &[&Decision]) -> Option<Html> {
-    let scores = |side: &[&Decision]| side.iter().filter_map(|one| one.score).collect::<Vec<_>>();
-    let (kept, dropped) = (scores(kept), scores(dropped));
-    let label = "Histogram of the scores of kept and dropped images.";
-    let svg = histogram(&kept, &dropped, ["kept", "dropped"], "score", label)?;
-    let table = as_table(
-        &["", "images", "lowest", "median", "highest"],
-        vec![quantiles("kept", kept), quantiles("dropped", dropped)],
-    );
-    Some(card("Scores", "How the policy scored them; higher is better to it.", html!("{}{}{}", legend(), svg, table)))
+    let remark = "How the policy scored them; higher is better to it.";
+    distribution("Scores", remark, "score", [kept, dropped], |one| one.score)
+}
+
+/// For policies that give no scores.
+fn teacher(kept: &[&Decision], dropped: &[&Decision]) -> Option<Html> {
+    let remark = "The probability that the teacher gives to the class that was asked for.";
+    distribution("The teacher’s view", remark, "probability", [kept, dropped], |one| one.teacher_p_class)
+}
+
+fn distribution(
+    title: &str,
+    remark: &str,
+    unit: &str,
+    sides: [&[&Decision]; 2],
+    value: fn(&Decision) -> Option<f64>,
+) -> Option<Html> {
+    let [kept, dropped] = sides.map(|side| side.iter().filter_map(|one| value(one)).collect::<Vec<_>>());
+    let label = format!("Histogram of the {unit} of kept and dropped images.");
+    let svg = histogram(&kept, &dropped, ["kept", "dropped"], unit, &label)?;
+    let rows = vec![quantiles("kept", kept), quantiles("dropped", dropped)];
+    let table = as_table(&["", "images", "lowest", "median", "highest"], rows);
+    Some(card(title, remark, html!("{}{}{}", legend(), svg, table)))
 }
 
 fn quantiles(name: &str, mut values: Vec<f64>) -> Vec<String> {

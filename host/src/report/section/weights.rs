@@ -10,7 +10,7 @@ use crate::report::picture::{picture, provenance};
 use crate::report::words;
 
 /// Images shown at either end.
-const AT_AN_END: usize = 16;
+const AT_AN_END: usize = 14;
 
 pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let arms = mean_weights(inputs);
@@ -19,9 +19,9 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
         return None;
     }
     // The ids of the other arm are rows of the real training images, which a run directory doesn't hold.
-    let ends = arms.get("synthetic").map(|weights| grid(ends(inputs, weights)));
+    let ends = arms.get("synthetic").map(|weights| ends(inputs, weights));
     let lead = "The mean weight of every image over all steps and seeds, as the weigher policy set it; 1 is the average of a step.";
-    let body = html!("{}{}", ends, grid(charts));
+    let body = grid(charts.into_iter().chain(ends));
     Some(Section { id: "weights", title: "What counted", lead: lead.into(), body })
 }
 
@@ -42,21 +42,23 @@ fn mean_weights(inputs: &Inputs) -> BTreeMap<&str, BTreeMap<u64, f64>> {
 fn chart(arm: &str, weights: &BTreeMap<u64, f64>) -> Option<Html> {
     let values = weights.values().copied().collect::<Vec<_>>();
     let svg = histogram(&values, &[], ["images", ""], "mean weight", "Histogram of the mean weights of images.")?;
-    let remark =
-        format!("{} weighed for the {}.", words::counted(values.len(), "image"), words::clipped(&arm_name(arm), 60));
-    Some(card("Weights", &remark, svg))
+    let remark = format!("{}; {}.", words::counted(values.len(), "image"), words::clipped(&arm_name(arm), 60));
+    Some(card("All weights", &remark, svg))
 }
 
-fn ends(inputs: &Inputs, weights: &BTreeMap<u64, f64>) -> [Html; 2] {
+/// The images at both ends of the order by weight.
+fn ends(inputs: &Inputs, weights: &BTreeMap<u64, f64>) -> Html {
     let mut order = weights.iter().map(|(id, weight)| (*id, *weight)).collect::<Vec<_>>();
     order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let half = order.len().div_ceil(2).min(AT_AN_END);
-    let most = order.iter().take(half).copied().collect::<Vec<_>>();
-    let least = order.iter().rev().take((order.len() - half).min(AT_AN_END)).copied().collect::<Vec<_>>();
-    [
-        card("Counted most", "The images with the highest weights.", thumbs(inputs, &most)),
-        card("Counted least", "The images with the lowest weights.", thumbs(inputs, &least)),
-    ]
+    let count = order.len().div_ceil(2).min(AT_AN_END);
+    let most = thumbs(inputs, &order[..count]);
+    let least = order.iter().rev().take(count).copied().collect::<Vec<_>>();
+    let body = html!(
+        "<section class=\"reason\"><h4>highest weight first</h4>{}</section><section class=\"reason\"><h4>lowest weight first</h4>{}</section>",
+        most,
+        thumbs(inputs, &least)
+    );
+    card("Most and least", "The images at both ends: class, and how many times an average image they counted.", body)
 }
 
 fn thumbs(inputs: &Inputs, images: &[(u64, f64)]) -> Html {
