@@ -3,6 +3,7 @@
 //! A recipe (`config`) becomes a `plan`; the stages then work through it one after the other and meet only in the files
 //! of the run directory.
 
+pub mod backend;
 pub mod config;
 mod error;
 mod hash;
