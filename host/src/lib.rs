@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod config;
+pub mod device;
 mod error;
 mod hash;
 

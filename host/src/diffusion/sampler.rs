@@ -2,7 +2,6 @@
 
 use candle_core::Tensor;
 
-use super::noise::Noise;
 use super::schedule::{Schedule, Step};
 use crate::Result;
 
@@ -19,6 +18,9 @@ pub trait Denoiser {
     fn predict(&self, x: &Tensor, timestep: u32) -> Result<Prediction>;
 }
 
+/// Gives the next standard normal noise for the whole batch.
+pub type Draw<'a> = &'a mut dyn FnMut() -> Result<Tensor>;
+
 /// The whole of a sampling run but the denoiser and the noise.
 pub struct Sampler<'a> {
     pub schedule: &'a Schedule,
@@ -30,21 +32,21 @@ pub struct Sampler<'a> {
 
 impl Sampler<'_> {
     /// DDPM's ancestral sampling with the learned variance where there is one, else β̃ (arXiv 2006.11239, algorithm 2).
-    pub fn ddpm(&self, denoiser: &dyn Denoiser, noise: &mut Noise) -> Result<Tensor> {
-        let mut x = noise.draw()?;
+    pub fn ddpm(&self, denoiser: &dyn Denoiser, draw: Draw<'_>) -> Result<Tensor> {
+        let mut x = draw()?;
         for (i, step) in self.schedule.steps.iter().enumerate().rev() {
             let prediction = denoiser.predict(&x, step.timestep)?;
             let guess = self.guess(&x, &prediction.epsilon, step)?;
             let mean = ((guess * step.x0_weight)? + (&x * step.xt_weight)?)?;
-            x = if i == 0 { mean } else { (mean + (noise.draw()? * deviation(&prediction, step)?)?)? };
+            x = if i == 0 { mean } else { (mean + (draw()? * deviation(&prediction, step)?)?)? };
             (self.on_step)();
         }
         Ok(x)
     }
 
     /// DDIM (arXiv 2010.02502, equation 12); `eta` 0 is deterministic after the first noise, 1 has DDPM's variance.
-    pub fn ddim(&self, denoiser: &dyn Denoiser, noise: &mut Noise, eta: f64) -> Result<Tensor> {
-        let mut x = noise.draw()?;
+    pub fn ddim(&self, denoiser: &dyn Denoiser, draw: Draw<'_>, eta: f64) -> Result<Tensor> {
+        let mut x = draw()?;
         for (i, step) in self.schedule.steps.iter().enumerate().rev() {
             let prediction = denoiser.predict(&x, step.timestep)?;
             let guess = self.guess(&x, &prediction.epsilon, step)?;
@@ -56,7 +58,7 @@ impl Sampler<'_> {
             let towards = (epsilon * (1.0 - previous - sigma * sigma).max(0.0).sqrt())?;
             x = ((guess * previous.sqrt())? + towards)?;
             if i > 0 && eta > 0.0 {
-                x = (x + (noise.draw()? * sigma)?)?;
+                x = (x + (draw()? * sigma)?)?;
             }
             (self.on_step)();
         }

@@ -42,7 +42,7 @@ impl Inputs {
     /// The absolute path of what `key` names, after checking that it is there and of this kind.
     pub fn add(&mut self, key: &str, path: &Path, kind: Kind) -> Result<PathBuf> {
         let path = clean(&self.base.join(path));
-        let (sha256, bytes) = if kind == Kind::Folder { folder(key, &path)? } else { file(key, &path, kind)? };
+        let (sha256, bytes) = look(key, &path, kind)?;
         self.found.insert(key.to_owned(), Input { path: path.clone(), sha256, bytes });
         Ok(path)
     }
@@ -55,6 +55,21 @@ impl Inputs {
     pub fn into_map(self) -> BTreeMap<String, Input> {
         self.found
     }
+}
+
+/// Fails with [`Error::Input`] where a file is no longer what it was when the plan was made.
+pub fn verify_inputs(inputs: &BTreeMap<String, Input>) -> Result<()> {
+    for (key, input) in inputs {
+        let kind = if input.path.is_dir() { Kind::Folder } else { Kind::File };
+        let (sha256, _) = look(key, &input.path, kind)?;
+        if sha256 != input.sha256 {
+            return Err(Error::input(format!(
+                "`{key}`: `{}` has changed since the run was planned: put the old file back, or start another run",
+                input.path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Takes out `.` and `..`; the front of `path` is canonical, so this is what the system would do.
@@ -70,6 +85,11 @@ fn clean(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+/// The hash and the size of what is at `path`.
+fn look(key: &str, path: &Path, kind: Kind) -> Result<(String, u64)> {
+    if kind == Kind::Folder { folder(key, path) } else { file(key, path, kind) }
 }
 
 fn file(key: &str, path: &Path, kind: Kind) -> Result<(String, u64)> {

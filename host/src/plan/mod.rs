@@ -19,6 +19,7 @@ pub use crate::config::{
     OptimizerKind, RunConfig as RunPlan, Sampler, Schedule, SynthConfig as SynthPlan,
 };
 pub use document::Document;
+pub use inputs::verify_inputs;
 pub use make::plan;
 pub use train::{ClassifierPlan, GeneratorTrainPlan, plan_classifier, plan_generator};
 

@@ -107,3 +107,13 @@ fn values_out_of_range_are_named() {
     insta::assert_snapshot!(complaint(&["run.name=../up"]), @"`run.name` is `../up`, must be 1 to 100 letters, digits, `-`, `_` or `.`, and not begin with `.`");
     insta::assert_snapshot!(complaint(&["distill.optimizer.warmup-epochs=9"]), @"`distill.optimizer.warmup-epochs` is 9, must be at least 0 and at most 2");
 }
+
+#[test]
+fn changed_inputs_are_noticed() {
+    let dir = files();
+    let plan = plan_in(dir.path(), &[]).unwrap();
+    verify_inputs(&plan.inputs).unwrap();
+    std::fs::write(dir.path().join("filter.wasm"), b"\0asm\x0d\0\x01\0 rebuilt").unwrap();
+    let error = verify_inputs(&plan.inputs).unwrap_err().to_string();
+    assert!(error.starts_with("`select.policy`") && error.contains("has changed since"), "{error}");
+}
