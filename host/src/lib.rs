@@ -1,1 +1,17 @@
+//! Limbeck, the engine: it distils a classifier without its training data.
+//!
+//! A recipe (`config`) becomes a `plan`; the stages then work through it one after the other and meet only in the files
+//! of the run directory.
 
+pub mod config;
+pub mod device;
+mod error;
+mod hash;
+
+pub mod plan;
+pub mod progress;
+pub mod recipe;
+pub mod run_dir;
+pub mod seed;
+
+pub use error::{Context, Error, Result};

@@ -7,7 +7,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     #[error("the checkpoint has no tensor `{name}`: it is of another architecture")]
     MissingTensor { name: String },
-    #[error("tensor `{name}` has shape {found:?}, the network needs {expected:?}: the checkpoint is of another architecture")]
+    #[error(
+        "tensor `{name}` has shape {found:?}, the network needs {expected:?}: the checkpoint is of another architecture"
+    )]
     WrongShape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("`{path}` is not a readable safetensors file: {reason}")]
     BadCheckpoint { path: String, reason: String },

@@ -1,8 +1,11 @@
 //! Networks, and the fast training operations under them; used by the host and by plugins.
 
 pub mod checkpoint;
+pub mod classifier;
+pub mod dit;
 mod error;
 pub mod ops;
+pub mod optim;
 pub mod params;
 
 pub use error::{Error, Result};

@@ -1,1 +1,19 @@
 //! The operations under the networks: fast on the CPU, candle's own on other devices, one gradient for both.
+
+mod attention;
+mod batch_norm;
+mod conv;
+pub mod cpu;
+mod gelu;
+mod linear;
+mod norm;
+mod pool;
+mod tile;
+
+pub use attention::attention;
+pub use batch_norm::{BatchStats, Norm, batch_norm};
+pub use conv::conv2d;
+pub use gelu::gelu;
+pub use linear::linear;
+pub use norm::{gated_residual, layer_norm_modulate};
+pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};

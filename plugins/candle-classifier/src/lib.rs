@@ -1,1 +1,116 @@
+//! Teachers whose networks Limbeck has itself, run by candle. The network's name, its sizes and its normalisation come
+//! from the checkpoint that `limbeck train classifier` wrote; the recipe's `config` table can replace each of them.
 
+mod settings;
+
+use candle_core::{DType, Device, Tensor};
+use limbeck_backend::{
+    Backend, Classifier, Description, Error, Exec, Host, Input, InputSize, Level, Manifest, Output, Result,
+    export_backend,
+};
+use limbeck_models::classifier::{self, Network};
+use limbeck_models::{Params, checkpoint};
+
+use self::settings::{Config, Settings};
+
+/// One network with its weights.
+pub struct CandleClassifier {
+    network: Box<dyn Network>,
+    settings: Settings,
+    features: usize,
+    /// Its own threads, so that the host's budget holds whatever candle's defaults are.
+    pool: rayon::ThreadPool,
+}
+
+impl Backend for CandleClassifier {
+    fn manifest() -> Manifest {
+        Manifest {
+            licence: env!("CARGO_PKG_LICENSE").into(),
+            operations: vec!["classify".into()],
+            ..Manifest::new("candle-classifier", env!("CARGO_PKG_VERSION"))
+        }
+    }
+
+    fn create(host: &Host, config: &serde_json::Value) -> Result<Self> {
+        let config = Config::parse(config)?;
+        let stored = checkpoint::load(&config.weights).map_err(shown)?;
+        let named = |error: Error| Error::new(format!("`{}`: {error}", config.weights.display()));
+        let settings = Settings::new(&config, &|key| stored.entry(key)).map_err(named)?;
+        let params = Params::frozen(stored.tensors, DType::F32, &Device::Cpu);
+        let Settings { network, classes, channels, size, .. } = &settings;
+        let network = classifier::build(network, *classes, *channels, *size, &params);
+        let network = network.map_err(|error| named(shown(error)))?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(host.max_threads())
+            .thread_name(|index| format!("teacher-{index}"))
+            .build()
+            .map_err(|error| Error::new(format!("can't start {} threads: {error}", host.max_threads())))?;
+        let features = pool.install(|| feature_width(network.as_ref(), &settings)).map_err(named)?;
+        host.log(Level::Info, &format!("{} from `{}`", settings.network, config.weights.display()));
+        Ok(Self { network, settings, features, pool })
+    }
+
+    fn describe(&self) -> Description {
+        let Settings { network, classes, channels, size, .. } = &self.settings;
+        Description {
+            classes: *classes,
+            input: InputSize { channels: *channels, height: *size, width: *size },
+            features: Some(self.features),
+            variance: false,
+            network: Some(network.clone()),
+        }
+    }
+
+    fn classifier(&self) -> Option<&dyn Classifier> {
+        Some(self)
+    }
+}
+
+impl Classifier for CandleClassifier {
+    fn classify(
+        &self,
+        _exec: &Exec,
+        images: &Input<'_>,
+        logits: &mut Output<'_>,
+        features: Option<&mut Output<'_>>,
+    ) -> Result<()> {
+        // Candle owns its memory, so the images must be copied once: normalising them is that copy.
+        let normalised = self.settings.normalise(images.f32s()?);
+        let shape = images.shape().to_vec();
+        let found = self.pool.install(|| {
+            let images = Tensor::from_vec(normalised, shape, &Device::Cpu)?;
+            self.network.forward(&images, false)
+        });
+        let found = found.map_err(shown)?;
+        logits.copy_from(&values(&found.logits)?)?;
+        match features {
+            Some(features) => features.copy_from(&values(&found.features)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The width of the features, learnt from one black image: no network then has to state it twice.
+fn feature_width(network: &dyn Network, settings: &Settings) -> Result<usize> {
+    let Settings { classes, channels, size, .. } = *settings;
+    let black = Tensor::zeros((1, channels, size, size), DType::F32, &Device::Cpu).map_err(shown)?;
+    let found = network.forward(&black, false).map_err(shown)?;
+    match (found.logits.dims(), found.features.dims()) {
+        (&[1, columns], &[1, width]) if columns == classes => Ok(width),
+        (logits, features) => Err(Error::new(format!(
+            "{} gives logits {logits:?} and features {features:?} for one image of {classes} classes",
+            settings.network
+        ))),
+    }
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(shown)
+}
+
+/// The first line of an error: candle's append a backtrace.
+fn shown(error: impl std::fmt::Display) -> Error {
+    Error::new(error.to_string().lines().next().unwrap_or("unknown error"))
+}
+
+export_backend!(CandleClassifier);

@@ -1,0 +1,106 @@
+//! A plugin as a classifier: shapes and values checked on the way in and out.
+
+use candle_core::{DType, Device, Tensor};
+use limbeck_backend::abi::OP_CLASSIFY;
+
+use super::instance::Instance;
+use super::table::Table;
+use super::{Classifier, ClassifierInfo, Grades};
+use crate::{Context, Error, Result};
+
+pub(super) struct PluginClassifier {
+    instance: Instance,
+    info: ClassifierInfo,
+}
+
+impl PluginClassifier {
+    /// `sha256` is that of the plugin's file, empty for a backend that is linked in.
+    pub(super) fn new(instance: Instance, table: &Table, sha256: String) -> Self {
+        let (manifest, description) = (&table.manifest, instance.description());
+        let info = ClassifierInfo {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            licence: manifest.licence.clone(),
+            network: description.network.clone(),
+            classes: description.classes,
+            channels: description.input.channels,
+            height: description.input.height,
+            width: description.input.width,
+            features: description.features,
+            deterministic: manifest.deterministic,
+            device: format!("{:?}", instance.device().location()).to_lowercase(),
+            sha256,
+        };
+        Self { instance, info }
+    }
+
+    fn check_images(&self, images: &Tensor) -> Result<usize> {
+        let info = &self.info;
+        match *images.dims() {
+            [rows, channels, height, width]
+                if (channels, height, width) == (info.channels, info.height, info.width)
+                    && images.dtype() == DType::F32 =>
+            {
+                Ok(rows)
+            }
+            _ => Err(Error::failed(format!(
+                "teacher `{}` needs f32 images [n, {}, {}, {}], it got {:?} {:?}",
+                info.name,
+                info.channels,
+                info.height,
+                info.width,
+                images.dtype(),
+                images.dims()
+            ))),
+        }
+    }
+}
+
+impl Classifier for PluginClassifier {
+    fn info(&self) -> &ClassifierInfo {
+        &self.info
+    }
+
+    fn classify(&self, images: &Tensor) -> Result<Grades> {
+        let rows = self.check_images(images)?;
+        let shapes: Vec<_> =
+            std::iter::once(self.info.classes).chain(self.info.features).map(|width| vec![rows, width]).collect();
+        let outputs = if rows == 0 {
+            let empty = shapes.iter().map(|shape| Ok(Tensor::zeros(shape.as_slice(), DType::F32, images.device())?));
+            empty.collect::<Result<_>>()?
+        } else {
+            // Neither of these copies when there is nothing to do.
+            let images = images.to_device(self.instance.device())?.contiguous()?;
+            self.instance.run(OP_CLASSIFY, &[&images], &shapes)?
+        };
+        let mut outputs = outputs.into_iter();
+        let mut next = |what: &str| -> Result<Option<Tensor>> {
+            let Some(output) = outputs.next() else { return Ok(None) };
+            require_finite(&output, what).context(format!("plugin `{}`", self.instance.shown()))?;
+            Ok(Some(output.to_device(images.device())?))
+        };
+        let logits = next("logits")?.ok_or_else(|| Error::failed("a classifier without logits"))?;
+        Ok(Grades { logits, features: next("features")? })
+    }
+}
+
+/// Fails on the first row `[n, width]` that has NaN or an infinity in it.
+fn require_finite(rows: &Tensor, what: &str) -> Result<()> {
+    // x * 0 is 0 for everything finite: on a GPU one number comes back instead of all.
+    let on_gpu = !matches!(rows.device(), Device::Cpu);
+    if on_gpu && rows.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0 {
+        return Ok(());
+    }
+    let (count, width) = rows.dims2()?;
+    let values = rows.flatten_all()?.to_vec1::<f32>()?;
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(Error::failed(format!(
+            "it gave {} in the {what} of row {} of {count} (column {} of {width}): \
+             it left them unwritten, or its weights or normalisation are broken",
+            values[at],
+            at / width,
+            at % width
+        ))),
+    }
+}

@@ -1,0 +1,154 @@
+//! From a path to a shared library in this process: read once, hash, compare, load exactly these bytes, never unload.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use super::kind;
+use crate::run_dir::sha256_bytes;
+use crate::{Error, Result};
+
+/// The bytes of a plugin's file, read once: what is hashed is what is loaded, whatever happens to the file meanwhile.
+pub(super) struct PluginFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    sha256: String,
+}
+
+impl PluginFile {
+    /// Reads a shared library. Fails as wrong input on a relative path (which the loader would look up elsewhere), a
+    /// missing file, and anything that is no shared library for this machine.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        if !path.is_absolute() {
+            return Err(Error::input(format!("plugin `{shown}` is not an absolute path: name the file, not a library")));
+        }
+        let kind = std::fs::metadata(path).map_err(|why| Error::input(format!("plugin `{shown}`: {why}")))?;
+        if !kind.is_file() {
+            return Err(Error::input(format!("plugin `{shown}` is not a file: name the shared library itself")));
+        }
+        let bytes = std::fs::read(path).map_err(|why| Error::input(format!("plugin `{shown}`: {why}")))?;
+        kind::require_shared_library(&bytes).map_err(|why| Error::input(format!("plugin `{shown}` {why}")))?;
+        let sha256 = sha256_bytes(&bytes);
+        Ok(Self { path: path.into(), bytes, sha256 })
+    }
+
+
+    pub(super) fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Fails unless the file has the hash `pin`, or has none to have and the recipe allows that.
+    pub(super) fn require_pin(&self, pin: Option<&str>, allow_unpinned: bool) -> Result<()> {
+        let shown = self.path.display();
+        match pin {
+            Some(pin) if pin.eq_ignore_ascii_case(&self.sha256) => Ok(()),
+            Some(pin) => Err(Error::input(format!(
+                "plugin `{shown}` is not the file that the recipe pins\n  expected sha256 {pin}\n  found    sha256 {}\n\
+                 if you trust this file, put the second hash into the recipe",
+                self.sha256
+            ))),
+            None if allow_unpinned => Ok(()),
+            None => Err(Error::input(format!(
+                "plugin `{shown}` is not pinned: write `sha256 = \"{}\"` beside it, or `allow-unpinned = true`",
+                self.sha256
+            ))),
+        }
+    }
+
+    /// Loads these bytes, or finds the library that they became earlier. Runs the library's initialisers.
+    pub(super) fn load(&self) -> Result<&'static Library> {
+        static LOADED: Mutex<BTreeMap<String, &'static Loaded>> = Mutex::new(BTreeMap::new());
+        let mut loaded = LOADED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = loaded.get(&self.sha256) {
+            return Ok(&known.library);
+        }
+        let library = self.open().map_err(|why| Error::input(format!("plugin `{}`: {why}", self.path.display())))?;
+        // Leaked on purpose: Rust libraries with thread-locals can't be unloaded.
+        let library: &'static Loaded = Box::leak(Box::new(library));
+        loaded.insert(self.sha256.clone(), library);
+        Ok(&library.library)
+    }
+
+    fn open(&self) -> std::result::Result<Loaded, String> {
+        let copy = self.private_copy().map_err(|why| format!("can't make a private copy to load: {why}"))?;
+        // libloading's own default is lazy: a missing function would end the process in the middle of a run.
+        let flags = RTLD_NOW | RTLD_LOCAL | no_delete();
+        // SAFETY: loading runs the initialisers of code that the user named and, by its hash or `allow-unpinned`,
+        // trusts. The path is absolute, so no search takes place, and the bytes behind it can't change.
+        let library = unsafe { Library::open(Some(&copy.path()), flags) };
+        match library {
+            Ok(library) => Ok(Loaded { library, _copy: copy }),
+            Err(why) => Err(copy.rename(&why.to_string(), &self.path)),
+        }
+    }
+
+    fn private_copy(&self) -> std::io::Result<PrivateCopy> {
+        // Some kernels are set to refuse executable memory files; a temporary file does as well there.
+        self.memory_file().map(PrivateCopy::Memory).or_else(|_| {
+            let mut file = tempfile::NamedTempFile::new()?;
+            file.write_all(&self.bytes)?;
+            Ok(PrivateCopy::Temporary(file))
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn memory_file(&self) -> std::io::Result<File> {
+        use memfd::{FileSeal, MemfdOptions};
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let memory = MemfdOptions::new().allow_sealing(true).create(name).map_err(std::io::Error::other)?;
+        memory.as_file().write_all(&self.bytes)?;
+        let seals = [FileSeal::SealWrite, FileSeal::SealShrink, FileSeal::SealGrow, FileSeal::SealSeal];
+        memory.add_seals(&seals).map_err(std::io::Error::other)?;
+        Ok(memory.into_file())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn memory_file(&self) -> std::io::Result<File> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A library and the file it was loaded from, kept until the process ends: the loader knows libraries by name, so a
+/// descriptor used again for another plugin would give the first one.
+struct Loaded {
+    library: Library,
+    _copy: PrivateCopy,
+}
+
+enum PrivateCopy {
+    /// A sealed memory file.
+    Memory(File),
+    /// A file that only this user may read or write.
+    Temporary(tempfile::NamedTempFile),
+}
+
+impl PrivateCopy {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Memory(file) => format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
+            Self::Temporary(file) => file.path().into(),
+        }
+    }
+
+    /// The loader's message with the user's name for the file.
+    fn rename(&self, message: &str, original: &Path) -> String {
+        message.replace(&*self.path().to_string_lossy(), &original.to_string_lossy())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn no_delete() -> i32 {
+    // <dlfcn.h> of glibc and musl; libloading has no name for it.
+    0x1000
+}
+
+#[cfg(not(target_os = "linux"))]
+fn no_delete() -> i32 {
+    0x80
+}

@@ -1,0 +1,89 @@
+//! What the host lends to an instance: log, cancellation, folder, threads.
+
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use limbeck_backend::Level;
+use limbeck_backend::abi::{self, Str};
+use limbeck_backend::dlpack::DLDevice;
+
+use crate::{Error, Result};
+
+/// What a plugin may use of the host.
+#[derive(Clone)]
+pub struct Services {
+    /// Gets the plugin's log lines, from any thread. Default: drops them.
+    pub log: Arc<dyn Fn(Level, &str) + Send + Sync>,
+    /// Asked by plugins in long calls; true makes them stop. Default: never.
+    pub cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// How many threads an instance may keep busy, at least 1. Default: as many as the host itself.
+    pub max_threads: usize,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { log: Arc::new(|_, _| ()), cancelled: Arc::new(|| false), max_threads: rayon::current_num_threads() }
+    }
+}
+
+/// The `limbeck_host` of one instance with all it points to. Boxed, because the plugin keeps the address.
+pub(super) struct Lent {
+    host: abi::Host,
+    services: Services,
+    plugin_dir: String,
+}
+
+// SAFETY: the pointers in `host` lead into this very box, which is not changed after `new`; `Services` is Sync.
+unsafe impl Send for Lent {}
+// SAFETY: as above.
+unsafe impl Sync for Lent {}
+
+impl Lent {
+    /// Fails when the folder's name is not UTF-8, which the ABI needs.
+    pub(super) fn new(services: Services, plugin_dir: &Path, device: DLDevice) -> Result<Box<Self>> {
+        let plugin_dir = plugin_dir.to_str().map(str::to_owned).ok_or_else(|| {
+            Error::input(format!("plugin folder `{}`: its name is not UTF-8: rename it", plugin_dir.display()))
+        })?;
+        let host = abi::Host {
+            struct_size: size_of::<abi::Host>() as u32,
+            abi_minor: abi::MINOR,
+            ctx: std::ptr::null_mut(),
+            log: Some(log),
+            cancelled: Some(cancelled),
+            plugin_dir: Str::EMPTY,
+            max_threads: services.max_threads.clamp(1, u32::MAX as usize) as u32,
+            reserved: 0,
+            device,
+        };
+        let mut lent = Box::new(Self { host, services, plugin_dir });
+        lent.host.plugin_dir = Str::borrow(&lent.plugin_dir);
+        lent.host.ctx = std::ptr::from_ref(&lent.services).cast_mut().cast();
+        Ok(lent)
+    }
+
+    pub(super) fn host(&self) -> *const abi::Host {
+        &self.host
+    }
+}
+
+/// # Safety
+/// `ctx` is NULL or the one in the `limbeck_host`; `message` is NULL or readable for its length.
+unsafe extern "C" fn log(ctx: *mut c_void, level: c_int, message: Str) {
+    // SAFETY: the host keeps the services until destroy returns.
+    let Some(services) = (unsafe { ctx.cast_const().cast::<Services>().as_ref() }) else { return };
+    // SAFETY: by the plugin's promise.
+    let Some(message) = (unsafe { message.bytes() }) else { return };
+    let message = String::from_utf8_lossy(message);
+    // A panic in the host's own log must not unwind into the plugin.
+    let _ = catch_unwind(AssertUnwindSafe(|| (services.log)(Level::from_code(level), &message)));
+}
+
+/// # Safety
+/// `ctx` is NULL or the one in the `limbeck_host`.
+unsafe extern "C" fn cancelled(ctx: *mut c_void) -> c_int {
+    // SAFETY: the host keeps the services until destroy returns.
+    let Some(services) = (unsafe { ctx.cast_const().cast::<Services>().as_ref() }) else { return 0 };
+    catch_unwind(AssertUnwindSafe(|| c_int::from((services.cancelled)()))).unwrap_or(1)
+}

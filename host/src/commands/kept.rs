@@ -1,0 +1,61 @@
+//! A run directory with its plan: made by the first command, taken up by every later one.
+
+use std::path::{Path, PathBuf};
+
+use limbeck::plan::{Document, verify_inputs};
+use limbeck::run_dir::{RunDir, RunLock};
+use limbeck::{Error, Result};
+
+const PLAN: &str = "plan.toml";
+
+/// A run that this process alone may write.
+pub struct Kept<P> {
+    pub plan: P,
+    pub run: RunDir,
+    _lock: RunLock,
+}
+
+impl<P: Document> Kept<P> {
+    /// Starts the run of `plan` in the directory `out`, or takes up what is there if it was made from the same plan.
+    pub fn begin(plan: P, out: &Path) -> Result<Self> {
+        let run = RunDir::create(out)?;
+        let lock = run.lock()?;
+        match read::<P>(&run.join(PLAN))? {
+            None => run.write_atomic(PLAN, plan.to_toml()?.as_bytes())?,
+            Some(old) => refuse_differences(&plan.differences(&old)?, out)?,
+        }
+        Ok(Self { plan, run, _lock: lock })
+    }
+
+    /// Takes up the run in the directory `root`, after checking that its input files are still the same.
+    pub fn open(root: &Path) -> Result<Self> {
+        let run = RunDir::open(root)?;
+        let lock = run.lock()?;
+        let plan = read::<P>(&run.join(PLAN))?.ok_or_else(|| {
+            Error::input(format!("`{}` has no {PLAN}: give the directory that `limbeck run` wrote", root.display()))
+        })?;
+        verify_inputs(plan.inputs())?;
+        Ok(Self { plan, run, _lock: lock })
+    }
+}
+
+fn read<P: Document>(path: &PathBuf) -> Result<Option<P>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => P::from_toml(&text, &path.display().to_string()).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::input(format!("can't read `{}`: {error}", path.display()))),
+    }
+}
+
+fn refuse_differences(keys: &[String], out: &Path) -> Result<()> {
+    const SHOWN: usize = 5;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let more = if keys.len() > SHOWN { format!(" and {} more", keys.len() - SHOWN) } else { String::new() };
+    let shown = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    Err(Error::input(format!(
+        "`{}` was made from another recipe: {shown}{more} differ: choose another directory with --out, or remove this one",
+        out.display()
+    )))
+}

@@ -1,0 +1,143 @@
+//! How a network is trained: the student's training, and what `train` recipes share with it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[distill]`: the student and its training.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DistillConfig {
+    /// The student's network, such as `lenet5`, `resnet8` or `wrn-16-2`. Required.
+    pub student: String,
+    /// Passes over the kept images, 1 to 100000. Required.
+    pub epochs: u32,
+    /// Images a step, 1 to 100000. Default 64.
+    #[serde(default = "default::batch")]
+    pub batch: usize,
+    /// Softens the teacher's and the student's logits, above 0 to 1000. Default 4.
+    #[serde(default = "default::temperature")]
+    pub temperature: f32,
+    /// One student is trained for each; the report gives mean and spread. 1 to 100 different numbers. Default `[0]`.
+    #[serde(default = "default::seeds")]
+    pub seeds: Vec<u64>,
+    /// Steps between resume points, 1 to 1000000: what is lost at most when the process is killed. Default 200.
+    #[serde(default = "default::checkpoint_every")]
+    pub checkpoint_every: u64,
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    #[serde(default)]
+    pub augment: AugmentConfig,
+    pub weigher: Option<WeigherConfig>,
+}
+
+/// `[….optimizer]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OptimizerConfig {
+    /// `sgd` or `adamw`. Default `adamw`.
+    pub kind: OptimizerKind,
+    /// Peak learning rate, above 0 to 100. Default 0.001.
+    pub lr: f64,
+    /// `sgd` only, 0 to below 1. Default 0.9.
+    pub momentum: f64,
+    /// `sgd` only: Nesterov's form of the momentum. Default false.
+    pub nesterov: bool,
+    /// 0 to 1; decoupled in `adamw`, part of the gradient in `sgd`. Default 0.0005.
+    pub weight_decay: f64,
+    /// `cosine` (down to 0), `step` (times `gamma` at each milestone) or `constant`. Default `cosine`.
+    pub schedule: Schedule,
+    /// Epochs over which the learning rate rises linearly from 0, 0 to `epochs`. Default 0.
+    pub warmup_epochs: f64,
+    /// `step` only: epochs at which the rate falls, rising numbers. Default empty.
+    pub milestones: Vec<u32>,
+    /// `step` only: what the rate is multiplied by, above 0 to 1. Default 0.1.
+    pub gamma: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adamw,
+            lr: 1e-3,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 5e-4,
+            schedule: Schedule::Cosine,
+            warmup_epochs: 0.0,
+            milestones: Vec::new(),
+            gamma: 0.1,
+        }
+    }
+}
+
+/// The rule that turns gradients into steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    Sgd,
+    Adamw,
+}
+
+/// How the learning rate changes over the epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    Cosine,
+    Step,
+    Constant,
+}
+
+/// `[….augment]`: how images are varied before each step. All off by default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AugmentConfig {
+    /// Pad by this many pixels on each side and crop at random, 0 to 64. Default 0.
+    pub crop_padding: usize,
+    /// Turn by up to this many degrees either way, 0 to 180. Default 0.
+    pub rotate: f32,
+    /// Mix pairs of images; the share is drawn from Beta(a, a) with this a, 0 (off) to 100. Default 0.
+    pub mixup: f32,
+    /// Paste a box of another image; its area is drawn from Beta(a, a) with this a, 0 (off) to 100. Default 0.
+    pub cutmix: f32,
+    /// Mirror half of the images left to right. Not for digits. Default false.
+    pub flip: bool,
+}
+
+/// `[distill.weigher]`: how much each image counts in each step. Without it all count the same.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WeigherConfig {
+    /// A weigher policy, a WebAssembly component. Required.
+    pub policy: PathBuf,
+    /// A free table, handed to the policy as JSON. Default: empty.
+    #[serde(default)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `[baseline]`: what the student is compared with.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BaselineConfig {
+    /// Also train the same student on as many real training images as were kept. Needs `data.train`. Default true.
+    #[serde(default = "default::real")]
+    pub real: bool,
+}
+
+mod default {
+    pub fn batch() -> usize {
+        64
+    }
+    pub fn temperature() -> f32 {
+        4.0
+    }
+    pub fn seeds() -> Vec<u64> {
+        vec![0]
+    }
+    pub fn checkpoint_every() -> u64 {
+        200
+    }
+    pub fn real() -> bool {
+        true
+    }
+}

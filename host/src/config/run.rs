@@ -1,0 +1,149 @@
+//! The recipe of `limbeck run`: draw images, have them graded, keep some, train a student on them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BaselineConfig, DataConfig, DistillConfig};
+
+/// A whole recipe of `limbeck run`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    pub run: RunConfig,
+    pub data: DataConfig,
+    pub generator: GeneratorConfig,
+    pub synth: SynthConfig,
+    pub teacher: TeacherConfig,
+    #[serde(default)]
+    pub select: SelectConfig,
+    pub distill: DistillConfig,
+    pub baseline: Option<BaselineConfig>,
+    #[serde(default)]
+    pub limits: LimitsConfig,
+}
+
+/// `[run]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RunConfig {
+    /// The run's name; it goes to `runs/NAME` unless `--out` says otherwise. Letters, digits, `-`, `_` and `.`. Required.
+    pub name: String,
+    /// Every random number of the run follows from it. Default 0.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// `[generator]`: the diffusion model that draws.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GeneratorConfig {
+    /// Safetensors file of a DiT that `limbeck train generator` wrote. Required.
+    pub weights: PathBuf,
+}
+
+/// `[synth]`: what is drawn, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SynthConfig {
+    /// How many images, the classes in equal shares; 1 to 10 million. Required.
+    pub images: usize,
+    /// `ddpm` (ancestral, with the learned variance) or `ddim`. Default `ddpm`.
+    #[serde(default)]
+    pub sampler: Sampler,
+    /// Denoising steps an image, 1 to 10000; time grows with it. Default 50.
+    #[serde(default = "default::steps")]
+    pub steps: usize,
+    /// Scale of classifier-free guidance, 0 to 100: 1 is none (and takes half the time), more is cleaner and less varied.
+    /// Default 2.
+    #[serde(default = "default::guidance")]
+    pub guidance: f32,
+    /// Guide only this many of the first channels, as DiT's reference code does with 3. Default: all of them.
+    pub guided_channels: Option<usize>,
+    /// `ddim` only: 0 is deterministic, 1 is as noisy as `ddpm`; 0 to 1. Default 0.
+    #[serde(default)]
+    pub eta: f32,
+    /// Images in one pass through the network, 1 to 100000; changes speed and memory, never the images. Default 100.
+    #[serde(default = "default::batch")]
+    pub batch: usize,
+    /// Images a shard file, 1 to 1000000: what is lost at most when the process is killed. Default 500.
+    #[serde(default = "default::shard")]
+    pub shard: usize,
+}
+
+/// How the noise is taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampler {
+    /// Ancestral sampling with the variance that the network learned.
+    #[default]
+    Ddpm,
+    /// Denoising diffusion implicit models.
+    Ddim,
+}
+
+/// `[teacher]`: the plugin that grades.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TeacherConfig {
+    /// The plugin, a dynamic library. Required.
+    pub plugin: PathBuf,
+    /// The plugin's SHA-256, as `limbeck backend inspect` prints it. Required unless `allow-unpinned`.
+    pub sha256: Option<String>,
+    /// Load the plugin whatever its hash is. A plugin is native code: it can do all that you can. Default false.
+    #[serde(default)]
+    pub allow_unpinned: bool,
+    /// A file of weights, handed to the plugin. Default: none.
+    pub weights: Option<PathBuf>,
+    /// A free table, handed to the plugin as JSON. Default: empty.
+    #[serde(default)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `[select]`: which images stay.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SelectConfig {
+    /// A scorer or selector policy, a WebAssembly component. Default: every image has the same score.
+    pub policy: Option<PathBuf>,
+    /// The share of images that stays, above 0 to 1. Default 1. Not together with `budget`.
+    pub keep: Option<f32>,
+    /// The number of images that stays, 1 to `synth.images`. Not together with `keep`.
+    pub budget: Option<usize>,
+    /// A free table, handed to the policy as JSON. Default: empty.
+    #[serde(default)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `[limits]`: what a policy may use in one call. Passing a limit stops the run with a message.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LimitsConfig {
+    /// WebAssembly instructions a call, roughly; deterministic. 1000 to 10^15. Default 10^10.
+    pub fuel: u64,
+    /// Memory of a policy in MiB, 1 to 4096. Default 256.
+    pub memory_mib: u64,
+    /// Wall time of a call in seconds, a guard behind the fuel; above 0 to 86400. Default 30.
+    pub seconds: f64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { fuel: 10_000_000_000, memory_mib: 256, seconds: 30.0 }
+    }
+}
+
+mod default {
+    pub fn steps() -> usize {
+        50
+    }
+    pub fn guidance() -> f32 {
+        2.0
+    }
+    pub fn batch() -> usize {
+        100
+    }
+    pub fn shard() -> usize {
+        500
+    }
+}

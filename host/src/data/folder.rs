@@ -1,0 +1,110 @@
+//! A folder of PNGs, one subfolder a class: what most tools can write.
+//!
+//! The classes are the subfolders sorted by name as text, so `10` comes before `2`: pad numbers with zeros. Hidden files
+//! and files beside the subfolders are passed over.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{Dataset, MAX_BYTES, bad_file};
+use crate::pool::Image;
+use crate::{Error, Result};
+
+/// The largest PNG file that is opened, in bytes.
+const MAX_FILE: u64 = 128 << 20;
+
+/// Reads `path/<class>/*.png`, in the order of class and file name. Every image must have the same size and channels.
+pub(super) fn load(path: &Path, classes: usize) -> Result<Dataset> {
+    let folders = entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect::<Vec<_>>();
+    if folders.len() != classes {
+        let names = folders.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
+        let reason = format!(
+            "{} subfolders ({}), but the recipe says `data.classes = {classes}`: there must be one a class",
+            folders.len(),
+            shortened(&names.collect::<Vec<_>>())
+        );
+        return Err(bad_file(path, reason));
+    }
+    let mut files = Vec::new();
+    for (class, folder) in folders.iter().enumerate() {
+        let inside = entries(folder)?;
+        if inside.is_empty() {
+            return Err(bad_file(folder, "the folder of this class is empty"));
+        }
+        files.extend(inside.into_iter().map(|file| (class as u32, file)));
+    }
+    collect(&files, classes)
+}
+
+fn collect(files: &[(u32, PathBuf)], classes: usize) -> Result<Dataset> {
+    let Some((_, first_file)) = files.first() else {
+        return Err(Error::input("there is no class to read: set `data.classes` to at least 1"));
+    };
+    let first = read_png(first_file)?;
+    if (first.pixels.len() as u64).saturating_mul(files.len() as u64) > MAX_BYTES {
+        return Err(bad_file(first_file, format!("{} images of this size take more than 8 GiB", files.len())));
+    }
+    // The first error in the order of files, whichever thread meets it first.
+    let images = files.par_iter().map(|(_, file)| like(&first, first_file, read_png(file)?, file));
+    let images = images.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(Dataset {
+        images: images.concat(),
+        labels: files.iter().map(|(class, _)| *class).collect(),
+        channels: first.channels,
+        height: first.height,
+        width: first.width,
+        classes,
+    })
+}
+
+/// The pixels of `image` if it has the size of the first one.
+fn like(first: &Image, first_file: &Path, image: Image, file: &Path) -> Result<Vec<u8>> {
+    let size = |image: &Image| (image.channels, image.height, image.width);
+    if size(&image) != size(first) {
+        let shape = |image: &Image| format!("{}x{} pixels, {} channels", image.height, image.width, image.channels);
+        let reason =
+            format!("has {}, but `{}` has {}: all must be alike", shape(&image), first_file.display(), shape(first));
+        return Err(bad_file(file, reason));
+    }
+    Ok(image.pixels)
+}
+
+/// What a folder holds, without hidden entries, sorted by name.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let refuse = |error: std::io::Error| bad_file(folder, format!("can't be listed: {error}"));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read_png(path: &Path) -> Result<Image> {
+    let refuse = |error: std::io::Error| bad_file(path, format!("can't be read: {error}"));
+    let metadata = std::fs::metadata(path).map_err(refuse)?;
+    if !metadata.is_file() {
+        return Err(bad_file(path, "is not a file: the folder of a class holds only PNGs"));
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(bad_file(path, format!("has {} bytes, more than 128 MiB", metadata.len())));
+    }
+    Image::from_png(&std::fs::read(path).map_err(refuse)?).map_err(|reason| bad_file(path, reason))
+}
+
+/// The first names of a list, for an error.
+fn shortened(names: &[impl AsRef<str>]) -> String {
+    let mut shown = names.iter().take(5).map(AsRef::as_ref).collect::<Vec<_>>();
+    if names.len() > shown.len() {
+        shown.push("…");
+    }
+    if shown.is_empty() { "none".into() } else { shown.join(", ") }
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+//! The range of every number. The messages name key, value and what is allowed.
+
+use std::fmt::Display;
+use std::ops::{Bound, RangeBounds};
+
+use super::{AugmentPlan, DataPlan, DistillPlan, Keep, LimitsPlan, OptimizerPlan, Plan, SynthPlan};
+use crate::{Error, Result};
+
+/// Above 0, up to and with `high`.
+fn above_zero<T: Default>(high: T) -> (Bound<T>, Bound<T>) {
+    (Bound::Excluded(T::default()), Bound::Included(high))
+}
+
+/// Fails unless `value` is in `range`; a NaN never is.
+pub(super) fn within<T: PartialOrd + Display>(key: &str, value: T, range: impl RangeBounds<T>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let low = match range.start_bound() {
+        Bound::Included(low) => format!("at least {low}"),
+        Bound::Excluded(low) => format!("more than {low}"),
+        Bound::Unbounded => String::new(),
+    };
+    let high = match range.end_bound() {
+        Bound::Included(high) => format!(" and at most {high}"),
+        Bound::Excluded(high) => format!(" and less than {high}"),
+        Bound::Unbounded => String::new(),
+    };
+    Err(Error::input(format!("`{key}` is {value}, must be {low}{high}")))
+}
+
+/// Names become folder names.
+pub(super) fn name(key: &str, value: &str) -> Result<()> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !value.is_empty() && value.len() <= 100 && value.chars().all(good) && !value.starts_with('.') {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "`{key}` is `{value}`, must be 1 to 100 letters, digits, `-`, `_` or `.`, and not begin with `.`"
+    )))
+}
+
+/// TOML has no larger integers, so `plan.toml` couldn't hold the seed.
+pub(super) fn seed(key: &str, value: u64) -> Result<()> {
+    within(key, value, 0..=i64::MAX as u64)
+}
+
+pub(super) fn plan(plan: &Plan) -> Result<()> {
+    name("run.name", &plan.run.name)?;
+    seed("run.seed", plan.run.seed)?;
+    data(&plan.data)?;
+    synth(&plan.synth)?;
+    match plan.select.keep {
+        Keep::Fraction(share) => within("select.keep", share, above_zero(1.0))?,
+        Keep::Count(count) => within("select.budget", count, 1..=plan.synth.images)?,
+    }
+    distill(&plan.distill)?;
+    limits(&plan.limits)
+}
+
+pub(super) fn data(data: &DataPlan) -> Result<()> {
+    within("data.classes", data.classes, 2..=100_000)
+}
+
+fn synth(synth: &SynthPlan) -> Result<()> {
+    within("synth.images", synth.images, 1..=10_000_000)?;
+    within("synth.steps", synth.steps, 1..=10_000)?;
+    within("synth.guidance", synth.guidance, 0.0..=100.0)?;
+    if let Some(channels) = synth.guided_channels {
+        within("synth.guided-channels", channels, 1..=1024)?;
+    }
+    within("synth.eta", synth.eta, 0.0..=1.0)?;
+    within("synth.batch", synth.batch, 1..=100_000)?;
+    within("synth.shard", synth.shard, 1..=1_000_000)
+}
+
+fn distill(distill: &DistillPlan) -> Result<()> {
+    let seeds = &distill.seeds;
+    within("distill.epochs", distill.epochs, 1..=100_000)?;
+    within("distill.batch", distill.batch, 1..=100_000)?;
+    within("distill.temperature", distill.temperature, above_zero(1000.0))?;
+    within("the number of `distill.seeds`", seeds.len(), 1..=100)?;
+    for (i, value) in seeds.iter().enumerate() {
+        seed("distill.seeds", *value)?;
+        if seeds[..i].contains(value) {
+            return Err(Error::input(format!(
+                "`distill.seeds` has {value} twice: it would train the same student twice"
+            )));
+        }
+    }
+    within("distill.checkpoint-every", distill.checkpoint_every, 1..=1_000_000)?;
+    optimizer("distill.optimizer", &distill.optimizer, distill.epochs)?;
+    augment("distill.augment", &distill.augment)
+}
+
+/// `prefix` is the table's name, `epochs` the length of the training.
+pub(super) fn optimizer(prefix: &str, optimizer: &OptimizerPlan, epochs: u32) -> Result<()> {
+    let key = |name: &str| format!("{prefix}.{name}");
+    within(&key("lr"), optimizer.lr, above_zero(100.0))?;
+    within(&key("momentum"), optimizer.momentum, 0.0..1.0)?;
+    within(&key("weight-decay"), optimizer.weight_decay, 0.0..=1.0)?;
+    within(&key("warmup-epochs"), optimizer.warmup_epochs, 0.0..=f64::from(epochs))?;
+    within(&key("gamma"), optimizer.gamma, above_zero(1.0))?;
+    if !optimizer.milestones.is_sorted_by(|a, b| a < b) {
+        let milestones = &optimizer.milestones;
+        return Err(Error::input(format!("`{prefix}.milestones` is {milestones:?}, must be rising numbers of epochs")));
+    }
+    Ok(())
+}
+
+pub(super) fn augment(prefix: &str, augment: &AugmentPlan) -> Result<()> {
+    let key = |name: &str| format!("{prefix}.{name}");
+    within(&key("crop-padding"), augment.crop_padding, 0..=64)?;
+    within(&key("rotate"), augment.rotate, 0.0..=180.0)?;
+    within(&key("mixup"), augment.mixup, 0.0..=100.0)?;
+    within(&key("cutmix"), augment.cutmix, 0.0..=100.0)
+}
+
+fn limits(limits: &LimitsPlan) -> Result<()> {
+    within("limits.fuel", limits.fuel, 1000..=1_000_000_000_000_000)?;
+    within("limits.memory-mib", limits.memory_mib, 1..=4096)?;
+    within("limits.seconds", limits.seconds, above_zero(86_400.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_say_what_is_allowed() {
+        let says = |result: Result<()>| result.unwrap_err().to_string();
+        assert_eq!(says(within("a", 0, 1..=5)), "`a` is 0, must be at least 1 and at most 5");
+        assert_eq!(says(within("a", 0.0, above_zero(1.0))), "`a` is 0, must be more than 0 and at most 1");
+        assert_eq!(says(within("a", f32::NAN, 0.0..1.0)), "`a` is NaN, must be at least 0 and less than 1");
+    }
+
+    #[test]
+    fn names_stay_inside_their_folder() {
+        for bad in ["", "..", "a/b", ".hidden", "a b"] {
+            name("run.name", bad).unwrap_err();
+        }
+        name("run.name", "mnist-2.1_x").unwrap();
+    }
+}

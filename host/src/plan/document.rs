@@ -1,0 +1,121 @@
+//! `plan.toml`: a plan as a file, read back through the same checks, and compared with another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::train::{check_classifier, check_generator};
+use super::{ClassifierPlan, GeneratorTrainPlan, Input, Plan, check};
+use crate::{Error, Result};
+
+/// A plan of any kind, as it is kept in its run directory.
+pub trait Document: Serialize + DeserializeOwned {
+    /// What the head of the file says that it is.
+    const KIND: &'static str;
+
+    /// The files that it reads, by key.
+    fn inputs(&self) -> &BTreeMap<String, Input>;
+
+    /// Fails with [`Error::Input`] unless every number is in its range.
+    fn check(&self) -> Result<()>;
+
+    /// The text of `plan.toml`.
+    fn to_toml(&self) -> Result<String> {
+        let text = toml::to_string_pretty(self);
+        let text = text.map_err(|error| Error::failed(format!("can't write the plan as TOML: {error}")))?;
+        Ok(format!("# The plan of {}: all that is needed to do it again.\n\n{text}", Self::KIND))
+    }
+
+    /// Reads the text of a `plan.toml`; `shown` names it in errors.
+    fn from_toml(text: &str, shown: &str) -> Result<Self> {
+        let plan: Self = toml::from_str(text).map_err(|error| {
+            Error::input(format!(
+                "`{shown}` is not the plan of {}: {}",
+                Self::KIND,
+                error.message().replace('\n', ", ")
+            ))
+        })?;
+        plan.check().map_err(|error| error.context(shown))?;
+        Ok(plan)
+    }
+
+    /// The keys in which two plans differ. A file that moved but is the same to the byte makes no difference.
+    fn differences(&self, other: &Self) -> Result<Vec<String>> {
+        let (a, b) = (flat(self)?, flat(other)?);
+        let keys: BTreeSet<_> = a.keys().chain(b.keys()).collect();
+        Ok(keys.into_iter().filter(|key| a.get(*key) != b.get(*key)).cloned().collect())
+    }
+}
+
+impl Document for Plan {
+    const KIND: &'static str = "a run";
+
+    fn inputs(&self) -> &BTreeMap<String, Input> {
+        &self.inputs
+    }
+
+    fn check(&self) -> Result<()> {
+        check::plan(self)
+    }
+}
+
+impl Document for ClassifierPlan {
+    const KIND: &'static str = "a classifier's training";
+
+    fn inputs(&self) -> &BTreeMap<String, Input> {
+        &self.inputs
+    }
+
+    fn check(&self) -> Result<()> {
+        check_classifier(self)
+    }
+}
+
+impl Document for GeneratorTrainPlan {
+    const KIND: &'static str = "a generator's training";
+
+    fn inputs(&self) -> &BTreeMap<String, Input> {
+        &self.inputs
+    }
+
+    fn check(&self) -> Result<()> {
+        check_generator(self)
+    }
+}
+
+/// Every value of a plan by its dotted key; paths of inputs are replaced by their hashes.
+fn flat<D: Document>(plan: &D) -> Result<BTreeMap<String, Value>> {
+    let mut tree =
+        Table::try_from(plan).map_err(|error| Error::failed(format!("can't write the plan as TOML: {error}")))?;
+    tree.remove("inputs");
+    let hashes =
+        plan.inputs().values().map(|input| (input.path.display().to_string(), input.sha256.as_str())).collect();
+    let mut flat = BTreeMap::new();
+    flatten("", &Value::Table(tree), &hashes, &mut flat);
+    Ok(flat)
+}
+
+fn flatten(key: &str, value: &Value, hashes: &BTreeMap<String, &str>, flat: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Table(table) => {
+            for (name, value) in table {
+                let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                flatten(&below, value, hashes, flat);
+            }
+        }
+        Value::Array(list) if list.iter().any(Value::is_str) => {
+            for (i, value) in list.iter().enumerate() {
+                flatten(&format!("{key}.{i}"), value, hashes, flat);
+            }
+        }
+        Value::String(text) => {
+            let text = hashes.get(text).map_or(text.as_str(), |hash| *hash);
+            flat.insert(key.to_owned(), Value::from(text));
+        }
+        other => {
+            flat.insert(key.to_owned(), other.clone());
+        }
+    }
+}

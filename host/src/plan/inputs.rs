@@ -1,0 +1,274 @@
+//! The files that a recipe names: made absolute, looked at, told apart by their first bytes, and hashed.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::Input;
+use crate::hash::{sha256_bytes, sha256_file};
+use crate::{Error, Result};
+
+/// What a key of the recipe asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A dynamic library: ELF, Mach-O or PE.
+    Plugin,
+    /// A WebAssembly component.
+    Policy,
+    /// A safetensors file.
+    Weights,
+    /// Any file: who reads it will say more.
+    File,
+    Folder,
+}
+
+/// Collects the inputs of a plan, by key.
+pub(super) struct Inputs {
+    base: PathBuf,
+    found: BTreeMap<String, Input>,
+}
+
+impl Inputs {
+    /// `base` is the folder of the recipe.
+    pub fn new(base: &Path) -> Result<Self> {
+        let shown = base.display();
+        // An empty path is how `Path::parent` names the current folder.
+        let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
+        let base =
+            base.canonicalize().map_err(|error| Error::input(format!("can't open folder `{shown}`: {error}")))?;
+        Ok(Self { base, found: BTreeMap::new() })
+    }
+
+    /// The absolute path of what `key` names, after checking that it is there and of this kind.
+    pub fn add(&mut self, key: &str, path: &Path, kind: Kind) -> Result<PathBuf> {
+        let path = clean(&self.base.join(path));
+        let (sha256, bytes) = look(key, &path, kind)?;
+        self.found.insert(key.to_owned(), Input { path: path.clone(), sha256, bytes });
+        Ok(path)
+    }
+
+    /// The hash of what was added as `key`.
+    pub fn sha256(&self, key: &str) -> Option<&str> {
+        self.found.get(key).map(|input| input.sha256.as_str())
+    }
+
+    pub fn into_map(self) -> BTreeMap<String, Input> {
+        self.found
+    }
+}
+
+/// Fails with [`Error::Input`] where a file is no longer what it was when the plan was made.
+pub fn verify_inputs(inputs: &BTreeMap<String, Input>) -> Result<()> {
+    for (key, input) in inputs {
+        let kind = if input.path.is_dir() { Kind::Folder } else { Kind::File };
+        let (sha256, _) = look(key, &input.path, kind)?;
+        if sha256 != input.sha256 {
+            return Err(Error::input(format!(
+                "`{key}`: `{}` has changed since the run was planned: put the old file back, or start another run",
+                input.path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Takes out `.` and `..`; the front of `path` is canonical, so this is what the system would do.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+/// The hash and the size of what is at `path`.
+fn look(key: &str, path: &Path, kind: Kind) -> Result<(String, u64)> {
+    if kind == Kind::Folder { folder(key, path) } else { file(key, path, kind) }
+}
+
+fn file(key: &str, path: &Path, kind: Kind) -> Result<(String, u64)> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(Error::input(format!("`{key}`: `{shown}` is a folder, not a file")));
+    }
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::input(format!("`{key}`: no file `{shown}`: {}", remedy(kind))),
+        _ => Error::input(format!("`{key}`: can't read `{shown}`: {error}")),
+    };
+    let mut head = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    file.take(16).read_to_end(&mut head).map_err(unreadable)?;
+    let found = Magic::of(&head, bytes);
+    if let Some(complaint) = mismatch(kind, found) {
+        return Err(Error::input(format!("`{key}`: `{shown}` {complaint}")));
+    }
+    Ok((sha256_file(path).map_err(|error| Error::input(format!("`{key}`: {error}")))?, bytes))
+}
+
+fn remedy(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plugin | Kind::Policy => "`cargo xtask build` puts those of this repository into dist/",
+        Kind::Weights | Kind::File | Kind::Folder => "paths are relative to the recipe's folder",
+    }
+}
+
+/// The hash of a folder's listing, and the bytes of all its files. Contents aren't read: they may be terabytes.
+fn folder(key: &str, path: &Path) -> Result<(String, u64)> {
+    let shown = path.display();
+    if !path.is_dir() {
+        return Err(Error::input(format!("`{key}`: no folder `{shown}`: {}", remedy(Kind::Folder))));
+    }
+    let mut listing = Vec::new();
+    let walked = walk(path, "", &mut listing);
+    let total = walked.map_err(|error| Error::input(format!("`{key}`: can't list `{shown}`: {error}")))?;
+    listing.sort_unstable();
+    Ok((sha256_bytes(listing.join("\n").as_bytes()), total))
+}
+
+fn walk(folder: &Path, prefix: &str, listing: &mut Vec<String>) -> std::io::Result<u64> {
+    let mut total = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        // `metadata` of the path follows links, as the reader of the images does.
+        let metadata = std::fs::metadata(entry.path())?;
+        if metadata.is_dir() {
+            total += walk(&entry.path(), &format!("{name}/"), listing)?;
+        } else {
+            listing.push(format!("{name} {}", metadata.len()));
+            total += metadata.len();
+        }
+    }
+    Ok(total)
+}
+
+/// What the first bytes of a file say that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Magic {
+    Library,
+    Component,
+    CoreModule,
+    Safetensors,
+    Empty,
+    Other,
+}
+
+impl Magic {
+    fn of(head: &[u8], length: u64) -> Self {
+        let starts = |magic: &[u8]| head.starts_with(magic);
+        if head.is_empty() {
+            Self::Empty
+        } else if starts(b"\x7fELF") || starts(b"\xcf\xfa\xed\xfe") || starts(b"\xca\xfe\xba\xbe") || starts(b"MZ") {
+            Self::Library
+        } else if starts(b"\0asm") {
+            // Bytes 6 and 7 are the layer: 0 for core modules, 1 for components.
+            if head.get(6..8) == Some(&[1, 0]) { Self::Component } else { Self::CoreModule }
+        } else if is_safetensors(head, length) {
+            Self::Safetensors
+        } else {
+            Self::Other
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Library => "a dynamic library",
+            Self::Component => "a WebAssembly component",
+            Self::CoreModule => "a WebAssembly core module",
+            Self::Safetensors => "a safetensors file",
+            Self::Empty => "empty",
+            Self::Other => "something else",
+        }
+    }
+}
+
+/// Eight bytes of header length, then a JSON object that fits into the file.
+fn is_safetensors(head: &[u8], length: u64) -> bool {
+    let Some((size, rest)) = head.split_first_chunk::<8>() else { return false };
+    u64::from_le_bytes(*size) <= length.saturating_sub(8) && rest.first() == Some(&b'{')
+}
+
+/// What is wrong with a file of this sort in this place, with the remedy.
+fn mismatch(kind: Kind, found: Magic) -> Option<String> {
+    let name = found.name();
+    Some(match (kind, found) {
+        (Kind::Plugin, Magic::Library)
+        | (Kind::Policy, Magic::Component)
+        | (Kind::Weights, Magic::Safetensors)
+        | (Kind::File | Kind::Folder, _) => return None,
+        (Kind::Plugin, Magic::Component) => {
+            format!(
+                "is {name}, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)"
+            )
+        }
+        (Kind::Plugin, _) => format!("is {name}; a plugin, which is a dynamic library, belongs here"),
+        (Kind::Policy, Magic::Library) => {
+            format!(
+                "is {name}, a plugin; a policy, which is a WebAssembly component, belongs here (plugins go to `teacher.plugin`)"
+            )
+        }
+        (Kind::Policy, Magic::CoreModule) => {
+            format!("is {name}; a policy, which is a component, belongs here: build it for the target wasm32-wasip2")
+        }
+        (Kind::Policy, _) => format!("is {name}; a policy, which is a WebAssembly component, belongs here"),
+        (Kind::Weights, _) => format!("is {name}; weights in a safetensors file belong here"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn add(kind: Kind, content: &[u8]) -> Result<PathBuf> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), content).unwrap();
+        Inputs::new(dir.path()).unwrap().add("some.key", Path::new("sub/../file"), kind)
+    }
+
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0rest";
+    const CORE: &[u8] = b"\0asm\x01\0\0\0rest";
+
+    #[test]
+    fn files_of_the_right_kind_pass() {
+        assert!(add(Kind::Plugin, b"\x7fELF\x02\x01").unwrap().ends_with("file"));
+        add(Kind::Policy, COMPONENT).unwrap();
+        add(Kind::Weights, b"\x02\0\0\0\0\0\0\0{}").unwrap();
+        add(Kind::File, b"").unwrap();
+    }
+
+    #[test]
+    fn files_of_the_wrong_kind_are_told_apart() {
+        for (kind, content, word) in [
+            (Kind::Plugin, COMPONENT, "is a WebAssembly component, a policy"),
+            (Kind::Policy, b"\x7fELF", "is a dynamic library, a plugin"),
+            (Kind::Policy, CORE, "core module"),
+            (Kind::Policy, b"", "is empty"),
+            (Kind::Weights, b"\x80\x04pickle", "is something else"),
+            (Kind::Weights, b"\xff\0\0\0\0\0\0\0{}", "is something else"),
+        ] {
+            let error = add(kind, content).unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn folders_are_hashed_by_their_listing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        std::fs::write(dir.path().join("a/x.png"), "123").unwrap();
+        let hash = || folder("k", dir.path()).unwrap();
+        let before = hash();
+        assert_eq!(before.1, 3);
+        std::fs::write(dir.path().join("a/y.png"), "").unwrap();
+        assert_ne!(before, hash());
+    }
+}

@@ -1,0 +1,151 @@
+//! From config to plan: the files are looked up, the choices resolved, everything checked.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::inputs::{Inputs, Kind};
+use super::{
+    DataPlan, DistillPlan, Files, Format, GeneratorPlan, Keep, Plan, SelectPlan, TeacherPlan, WeigherPlan, check,
+};
+use crate::config::{Config, DataConfig, DistillConfig, FilesConfig, SelectConfig, TeacherConfig};
+use crate::{Error, Result};
+
+/// Plans a run. `base` is the folder of the recipe, from which its paths go.
+///
+/// Reads and hashes every input file. Fails with [`Error::Input`] when a number is out of range, or a file is missing
+/// or of the wrong kind.
+pub fn plan(config: Config, base: &Path) -> Result<Plan> {
+    let mut inputs = Inputs::new(base)?;
+    let baseline = config.baseline.filter(|baseline| baseline.real);
+    let data = data(&config.data, &mut inputs)?;
+    if data.test.is_none() {
+        return Err(missing("data.test", "the student's accuracy is counted on it"));
+    }
+    if baseline.is_some() && data.train.is_none() {
+        return Err(missing("data.train", "the baseline is trained on it (or set `baseline.real = false`)"));
+    }
+    let weights = inputs.add("generator.weights", &config.generator.weights, Kind::Weights)?;
+    let sha256 = inputs.sha256("generator.weights").unwrap_or_default().to_owned();
+    let teacher = teacher(config.teacher, &mut inputs)?;
+    let select = select(config.select, &mut inputs)?;
+    let distill = distill(config.distill, &mut inputs)?;
+    let plan = Plan {
+        run: config.run,
+        data,
+        generator: GeneratorPlan { weights, sha256 },
+        synth: config.synth,
+        teacher,
+        select,
+        distill,
+        baseline,
+        limits: config.limits,
+        inputs: inputs.into_map(),
+    };
+    check::plan(&plan)?;
+    Ok(plan)
+}
+
+pub(super) fn data(data: &DataConfig, inputs: &mut Inputs) -> Result<DataPlan> {
+    let mut split = |key: &str, files: &Option<FilesConfig>| {
+        files.as_ref().map(|files| self::files(key, data.format, files, inputs)).transpose()
+    };
+    let train = split("data.train", &data.train)?;
+    let test = split("data.test", &data.test)?;
+    let plan = DataPlan { format: data.format, classes: data.classes, train, test };
+    check::data(&plan)?;
+    Ok(plan)
+}
+
+fn files(key: &str, format: Format, files: &FilesConfig, inputs: &mut Inputs) -> Result<Files> {
+    let given = [
+        ("images", files.images.is_some(), Format::Idx),
+        ("labels", files.labels.is_some(), Format::Idx),
+        ("files", files.files.is_some(), Format::Cifar),
+        ("path", files.path.is_some(), Format::Folder),
+    ];
+    if let Some((name, ..)) = given.iter().find(|(_, is_given, of)| *is_given && *of != format) {
+        let wanted: Vec<_> = given.iter().filter(|(_, _, of)| *of == format).map(|(name, ..)| *name).collect();
+        let wanted = wanted.join("` and `");
+        return Err(Error::input(format!("`{key}.{name}` does not fit `data.format`, which needs `{wanted}`")));
+    }
+    let mut add = |name: &str, path: &Option<std::path::PathBuf>, kind| {
+        let full = format!("{key}.{name}");
+        let path = path.as_ref().ok_or_else(|| missing(&full, "`data.format` needs it"))?;
+        inputs.add(&full, path, kind)
+    };
+    Ok(match format {
+        Format::Idx => Files::Idx {
+            images: add("images", &files.images, Kind::File)?,
+            labels: add("labels", &files.labels, Kind::File)?,
+        },
+        Format::Folder => Files::Folder { path: add("path", &files.path, Kind::Folder)? },
+        Format::Cifar => {
+            let list = files.files.as_deref().unwrap_or_default();
+            if list.is_empty() {
+                return Err(missing(&format!("{key}.files"), "`data.format` needs it"));
+            }
+            let add =
+                |(i, path): (usize, &std::path::PathBuf)| inputs.add(&format!("{key}.files.{i}"), path, Kind::File);
+            Files::Cifar { files: list.iter().enumerate().map(add).collect::<Result<_>>()? }
+        }
+    })
+}
+
+fn teacher(teacher: TeacherConfig, inputs: &mut Inputs) -> Result<TeacherPlan> {
+    let plugin = inputs.add("teacher.plugin", &teacher.plugin, Kind::Plugin)?;
+    let actual = inputs.sha256("teacher.plugin").unwrap_or_default().to_owned();
+    let shown = plugin.display();
+    let sha256 = match teacher.sha256.map(|pin| pin.to_ascii_lowercase()) {
+        None if !teacher.allow_unpinned => {
+            return Err(Error::input(format!(
+                "plugin `{shown}` is not pinned: set `teacher.sha256 = \"{actual}\"`, or `teacher.allow-unpinned = true` to load whatever is there"
+            )));
+        }
+        Some(pin) if pin != actual => {
+            return Err(Error::input(format!(
+                "plugin `{shown}` has the SHA-256 {actual}, but `teacher.sha256` is {pin}: it is another file than the recipe means; if it is the right one, change `teacher.sha256`"
+            )));
+        }
+        pin => pin,
+    };
+    let weights = teacher.weights.map(|path| inputs.add("teacher.weights", &path, Kind::File)).transpose()?;
+    let config = Value::Object(teacher.config);
+    Ok(TeacherPlan { plugin, sha256, allow_unpinned: teacher.allow_unpinned, weights, config })
+}
+
+fn select(select: SelectConfig, inputs: &mut Inputs) -> Result<SelectPlan> {
+    let keep = match (select.keep, select.budget) {
+        (Some(_), Some(_)) => {
+            return Err(Error::input(
+                "`select.keep` and `select.budget` are both set: keep a share or a number, not both",
+            ));
+        }
+        (share, None) => Keep::Fraction(share.unwrap_or(1.0)),
+        (None, Some(count)) => Keep::Count(count),
+    };
+    let policy = select.policy.map(|path| inputs.add("select.policy", &path, Kind::Policy)).transpose()?;
+    Ok(SelectPlan { policy, keep, config: Value::Object(select.config) })
+}
+
+fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
+    let weigher = distill.weigher.map(|weigher| {
+        let policy = inputs.add("distill.weigher.policy", &weigher.policy, Kind::Policy)?;
+        Ok::<_, Error>(WeigherPlan { policy, config: Value::Object(weigher.config) })
+    });
+    Ok(DistillPlan {
+        student: distill.student,
+        epochs: distill.epochs,
+        batch: distill.batch,
+        temperature: distill.temperature,
+        seeds: distill.seeds,
+        checkpoint_every: distill.checkpoint_every,
+        optimizer: distill.optimizer,
+        augment: distill.augment,
+        weigher: weigher.transpose()?,
+    })
+}
+
+pub(super) fn missing(key: &str, why: &str) -> Error {
+    Error::input(format!("missing key `{key}`: {why}"))
+}

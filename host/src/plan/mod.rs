@@ -1,0 +1,147 @@
+//! What will happen: checked, paths absolute, hashes taken, pure data. Made from a `config`, kept as `plan.toml`.
+
+mod check;
+mod document;
+mod inputs;
+mod make;
+#[cfg(test)]
+mod tests;
+mod train;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::config::{
+    AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, DiffusionConfig as DiffusionPlan,
+    DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, NoiseSchedule, OptimizerConfig as OptimizerPlan,
+    OptimizerKind, RunConfig as RunPlan, Sampler, Schedule, SynthConfig as SynthPlan,
+};
+pub use document::Document;
+pub use inputs::verify_inputs;
+pub use make::plan;
+pub use train::{ClassifierPlan, GeneratorTrainPlan, plan_classifier, plan_generator};
+
+/// A whole run. Every number is in its range and every file was there when the plan was made.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Plan {
+    pub run: RunPlan,
+    pub data: DataPlan,
+    pub generator: GeneratorPlan,
+    pub synth: SynthPlan,
+    pub teacher: TeacherPlan,
+    pub select: SelectPlan,
+    pub distill: DistillPlan,
+    pub baseline: Option<BaselinePlan>,
+    pub limits: LimitsPlan,
+    /// Every input file by its key in the recipe, such as `teacher.plugin`.
+    pub inputs: BTreeMap<String, Input>,
+}
+
+/// A file that the run reads.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Input {
+    pub path: PathBuf,
+    /// Of the content; of a folder, the SHA-256 of its listing (names and lengths).
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+/// The real images.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DataPlan {
+    pub format: Format,
+    pub classes: usize,
+    pub train: Option<Files>,
+    pub test: Option<Files>,
+}
+
+/// The files of one split; the variant fits [`DataPlan::format`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Files {
+    Idx { images: PathBuf, labels: PathBuf },
+    Cifar { files: Vec<PathBuf> },
+    Folder { path: PathBuf },
+}
+
+/// The diffusion model that draws.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GeneratorPlan {
+    pub weights: PathBuf,
+    /// SHA-256 of the weights: the generator's name in every image's provenance.
+    pub sha256: String,
+}
+
+/// The plugin that grades.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TeacherPlan {
+    pub plugin: PathBuf,
+    /// The pin: 64 lower-case hexadecimal digits. `None` only with `allow_unpinned`.
+    pub sha256: Option<String>,
+    pub allow_unpinned: bool,
+    pub weights: Option<PathBuf>,
+    /// A JSON object for the plugin.
+    pub config: serde_json::Value,
+}
+
+/// Which images stay.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SelectPlan {
+    pub policy: Option<PathBuf>,
+    pub keep: Keep,
+    /// A JSON object for the policy.
+    pub config: serde_json::Value,
+}
+
+/// How many images stay.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// This share, above 0 to 1.
+    Fraction(f32),
+    /// This many, at least 1.
+    Count(usize),
+}
+
+impl Keep {
+    /// The number of images that stay out of `total`: at least 1, at most all (0 of an empty pool).
+    pub fn of(self, total: usize) -> usize {
+        let wanted = match self {
+            Self::Fraction(share) => (f64::from(share) * total as f64).round() as usize,
+            Self::Count(count) => count,
+        };
+        wanted.max(1).min(total)
+    }
+}
+
+/// The student and its training; see the fields of `config::DistillConfig` for ranges and meaning.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DistillPlan {
+    pub student: String,
+    pub epochs: u32,
+    pub batch: usize,
+    pub temperature: f32,
+    pub seeds: Vec<u64>,
+    pub checkpoint_every: u64,
+    pub optimizer: OptimizerPlan,
+    pub augment: AugmentPlan,
+    pub weigher: Option<WeigherPlan>,
+}
+
+/// How much each image counts in each step.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WeigherPlan {
+    pub policy: PathBuf,
+    /// A JSON object for the policy.
+    pub config: serde_json::Value,
+}

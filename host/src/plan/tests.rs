@@ -1,0 +1,119 @@
+use std::path::Path;
+
+use super::*;
+use crate::config::Config;
+use crate::{Error, Result};
+
+/// A folder with every file that the test recipe names.
+fn files() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, content: &[u8]| std::fs::write(dir.path().join(name), content).unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
+    for name in ["train-images", "train-labels", "test-images", "test-labels"] {
+        put(&format!("data/{name}.gz"), name.as_bytes());
+    }
+    put("dit.safetensors", b"\x02\0\0\0\0\0\0\0{}");
+    put("teacher.safetensors", b"\x02\0\0\0\0\0\0\0{}");
+    put("libteacher.so", b"\x7fELF");
+    put("filter.wasm", b"\0asm\x0d\0\x01\0");
+    put("weigher.wasm", b"\0asm\x0d\0\x01\0w");
+    dir
+}
+
+fn plan_in(dir: &Path, overrides: &[&str]) -> Result<Plan> {
+    let overrides: Vec<_> = overrides.iter().map(|&set| set.to_owned()).collect();
+    let config: Config = crate::recipe::parse(include_str!("../testdata/recipe.toml"), "x.toml", &overrides).unwrap();
+    plan(config, dir)
+}
+
+#[track_caller]
+fn complaint(overrides: &[&str]) -> String {
+    let dir = files();
+    let error = plan_in(dir.path(), overrides).expect_err("the recipe is wrong");
+    assert!(matches!(error, Error::Input(_)), "{error:?}");
+    let root = dir.path().canonicalize().unwrap();
+    error.to_string().replace(&root.display().to_string(), "[dir]")
+}
+
+#[test]
+fn a_plan_has_absolute_paths_and_hashes() {
+    let dir = files();
+    let plan = plan_in(dir.path(), &[]).unwrap();
+    assert!(plan.teacher.plugin.is_absolute());
+    assert_eq!(plan.inputs.len(), 9);
+    assert_eq!(plan.inputs["generator.weights"].sha256, plan.generator.sha256);
+    assert_eq!(plan.select.keep.of(plan.synth.images), 20);
+}
+
+#[test]
+fn a_plan_round_trips_through_its_file() {
+    let dir = files();
+    let plan = plan_in(
+        dir.path(),
+        &["teacher.config={ deep = { list = [1, 2.5, \"x\"] } }", "select.budget=3", "select.keep=0.5"],
+    );
+    assert!(plan.is_err());
+    let plan = plan_in(dir.path(), &["teacher.config={ deep = { list = [1, 2.5, \"x\"] } }"]).unwrap();
+    let text = plan.to_toml().unwrap();
+    assert_eq!(Plan::from_toml(&text, "plan.toml").unwrap(), plan);
+    let error = Plan::from_toml(&text.replace("steps = 20", "steps = 0"), "plan.toml").unwrap_err();
+    assert!(error.to_string().contains("`synth.steps` is 0"), "{error}");
+}
+
+#[test]
+fn differences_are_named_by_key() {
+    let dir = files();
+    let a = plan_in(dir.path(), &[]).unwrap();
+    let b = plan_in(dir.path(), &["distill.epochs=3", "distill.optimizer.lr=1", "distill.seeds=[5]"]).unwrap();
+    assert_eq!(a.differences(&a).unwrap(), [""; 0]);
+    assert_eq!(a.differences(&b).unwrap(), ["distill.epochs", "distill.optimizer.lr", "distill.seeds"]);
+
+    std::fs::write(dir.path().join("filter.wasm"), b"\0asm\x0d\0\x01\0 rebuilt").unwrap();
+    assert_eq!(a.differences(&plan_in(dir.path(), &[]).unwrap()).unwrap(), ["select.policy"]);
+}
+
+#[test]
+fn moved_files_make_no_difference() {
+    let (here, there) = (files(), files());
+    let a = plan_in(here.path(), &[]).unwrap();
+    assert_eq!(a.differences(&plan_in(there.path(), &[]).unwrap()).unwrap(), [""; 0]);
+}
+
+#[test]
+fn wrong_files_are_named_with_the_remedy() {
+    insta::assert_snapshot!(complaint(&["teacher.plugin=none.so"]), @"`teacher.plugin`: no file `[dir]/none.so`: `cargo xtask build` puts those of this repository into dist/");
+    insta::assert_snapshot!(complaint(&["generator.weights=none"]), @"`generator.weights`: no file `[dir]/none`: paths are relative to the recipe's folder");
+    insta::assert_snapshot!(complaint(&["teacher.plugin=filter.wasm"]), @"`teacher.plugin`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
+    insta::assert_snapshot!(complaint(&["select.policy=libteacher.so"]), @"`select.policy`: `[dir]/libteacher.so` is a dynamic library, a plugin; a policy, which is a WebAssembly component, belongs here (plugins go to `teacher.plugin`)");
+    insta::assert_snapshot!(complaint(&["generator.weights=data"]), @"`generator.weights`: `[dir]/data` is a folder, not a file");
+    insta::assert_snapshot!(complaint(&["data.train.path=data"]), @"`data.train.path` does not fit `data.format`, which needs `images` and `labels`");
+    insta::assert_snapshot!(complaint(&["data.format=folder"]), @"`data.train.images` does not fit `data.format`, which needs `path`");
+    insta::assert_snapshot!(complaint(&["data.test={ images = \"data/test-images.gz\" }"]), @"missing key `data.test.labels`: `data.format` needs it");
+}
+
+#[test]
+fn pins_are_checked() {
+    insta::assert_snapshot!(complaint(&["teacher.allow-unpinned=false"]), @r#"plugin `[dir]/libteacher.so` is not pinned: set `teacher.sha256 = "3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359"`, or `teacher.allow-unpinned = true` to load whatever is there"#);
+    insta::assert_snapshot!(complaint(&["teacher.sha256=00ff"]), @"plugin `[dir]/libteacher.so` has the SHA-256 3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359, but `teacher.sha256` is 00ff: it is another file than the recipe means; if it is the right one, change `teacher.sha256`");
+}
+
+#[test]
+fn values_out_of_range_are_named() {
+    insta::assert_snapshot!(complaint(&["synth.steps=0"]), @"`synth.steps` is 0, must be at least 1 and at most 10000");
+    insta::assert_snapshot!(complaint(&["distill.temperature=nan"]), @"`distill.temperature` is NaN, must be more than 0 and at most 1000");
+    insta::assert_snapshot!(complaint(&["select.keep=1.5"]), @"`select.keep` is 1.5, must be more than 0 and at most 1");
+    insta::assert_snapshot!(complaint(&["select.budget=7"]), @"`select.keep` and `select.budget` are both set: keep a share or a number, not both");
+    insta::assert_snapshot!(complaint(&["distill.seeds=[1, 1]"]), @"`distill.seeds` has 1 twice: it would train the same student twice");
+    insta::assert_snapshot!(complaint(&["run.name=../up"]), @"`run.name` is `../up`, must be 1 to 100 letters, digits, `-`, `_` or `.`, and not begin with `.`");
+    insta::assert_snapshot!(complaint(&["distill.optimizer.warmup-epochs=9"]), @"`distill.optimizer.warmup-epochs` is 9, must be at least 0 and at most 2");
+}
+
+#[test]
+fn changed_inputs_are_noticed() {
+    let dir = files();
+    let plan = plan_in(dir.path(), &[]).unwrap();
+    verify_inputs(&plan.inputs).unwrap();
+    std::fs::write(dir.path().join("filter.wasm"), b"\0asm\x0d\0\x01\0 rebuilt").unwrap();
+    let error = verify_inputs(&plan.inputs).unwrap_err().to_string();
+    assert!(error.starts_with("`select.policy`") && error.contains("has changed since"), "{error}");
+}

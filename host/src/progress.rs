@@ -1,0 +1,240 @@
+//! The one printer. Bars on a terminal, a plain line now and then elsewhere, nothing when quiet; stdout carries data only.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a plain line is printed while a stage works.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How much is shown on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Warnings only.
+    Quiet,
+    /// A line every ten seconds: for logs.
+    Plain,
+    /// Moving bars: for terminals.
+    Bars,
+}
+
+impl Mode {
+    /// Bars when stderr is a terminal, lines otherwise; nothing when `quiet`.
+    pub fn detect(quiet: bool) -> Self {
+        match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Self::Quiet,
+            (false, true) => Self::Bars,
+            (false, false) => Self::Plain,
+        }
+    }
+}
+
+/// Where stages say what they do. Cheap to clone, safe to share between threads.
+#[derive(Clone)]
+pub struct Progress {
+    mode: Mode,
+    bars: MultiProgress,
+}
+
+impl Progress {
+    pub fn new(mode: Mode) -> Self {
+        let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { mode, bars: MultiProgress::with_draw_target(target) }
+    }
+
+    /// Starts a stage of `total` units (`"images"`, `"steps"`), of which none is done yet.
+    pub fn stage(&self, name: &str, total: u64, unit: &'static str) -> Bar {
+        let shown = match self.mode {
+            Mode::Bars => {
+                Some(self.bars.add(ProgressBar::new(total).with_style(style(unit)).with_prefix(name.to_owned())))
+            }
+            Mode::Quiet | Mode::Plain => None,
+        };
+        let now = Instant::now();
+        let state = State { done: 0, message: String::new(), started: now, printed: now, finished: false };
+        let inner =
+            Inner { progress: self.clone(), name: name.to_owned(), unit, total, shown, state: Mutex::new(state) };
+        Bar { inner: Arc::new(inner) }
+    }
+
+    /// One line for the user, unless quiet.
+    pub fn note(&self, line: impl Display) {
+        if self.mode != Mode::Quiet {
+            self.err(line);
+        }
+    }
+
+    /// One line that is shown even when quiet.
+    pub fn warn(&self, line: impl Display) {
+        self.err(format_args!("warning: {line}"));
+    }
+
+    /// One line of data on stdout. A closed pipe is no error: the reader has had enough.
+    pub fn data(&self, line: impl Display) {
+        self.bars.suspend(|| {
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        });
+    }
+
+    fn err(&self, line: impl Display) {
+        self.bars.suspend(|| {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        });
+    }
+}
+
+/// The progress of one stage. Clones show the same bar.
+#[derive(Clone)]
+pub struct Bar {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    progress: Progress,
+    name: String,
+    unit: &'static str,
+    total: u64,
+    shown: Option<ProgressBar>,
+    state: Mutex<State>,
+}
+
+struct State {
+    done: u64,
+    message: String,
+    started: Instant,
+    printed: Instant,
+    finished: bool,
+}
+
+impl Bar {
+    /// `n` more units are done.
+    pub fn advance(&self, n: u64) {
+        let line = {
+            let mut state = self.state();
+            state.done += n;
+            let due = self.inner.progress.mode == Mode::Plain && state.printed.elapsed() >= PLAIN_INTERVAL;
+            due.then(|| {
+                state.printed = Instant::now();
+                self.line(&state)
+            })
+        };
+        match (&self.inner.shown, line) {
+            (Some(bar), _) => bar.inc(n),
+            (None, Some(line)) => self.inner.progress.err(line),
+            (None, None) => {}
+        }
+    }
+
+    /// What to show beside the bar, such as `loss 0.123`.
+    pub fn message(&self, message: impl Display) {
+        let message = message.to_string();
+        if let Some(bar) = &self.inner.shown {
+            bar.set_message(message.clone());
+        }
+        self.state().message = message;
+    }
+
+    /// The stage is over: leaves one line behind with what was done and the time it took. The second call does nothing.
+    pub fn finish(&self) {
+        let line = {
+            let mut state = self.state();
+            if std::mem::replace(&mut state.finished, true) {
+                return;
+            }
+            let message = if state.message.is_empty() { String::new() } else { format!(", {}", state.message) };
+            let took = duration(state.started.elapsed());
+            format!("{}: {} {} in {took}{message}", self.inner.name, state.done, self.inner.unit)
+        };
+        if let Some(bar) = &self.inner.shown {
+            bar.finish_and_clear();
+        }
+        self.inner.progress.note(line);
+    }
+
+    fn line(&self, state: &State) -> String {
+        let seconds = state.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = state.done as f64 / seconds;
+        let left = self.inner.total.saturating_sub(state.done) as f64 / rate.max(1e-9);
+        let message = if state.message.is_empty() { String::new() } else { format!(", {}", state.message) };
+        format!(
+            "{}: {}/{} {unit}, {rate} {unit}/s, {} left{message}",
+            self.inner.name,
+            state.done,
+            self.inner.total,
+            duration(Duration::from_secs_f64(left.min(1e9))),
+            unit = self.inner.unit,
+            rate = rate_text(rate),
+        )
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A stage that failed must not leave its bar over the error message.
+        if let Some(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A duration for people: `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 10 min`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let whole = seconds.round() as u64;
+    match whole {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+fn rate_text(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.2}") } else { format!("{rate:.0}") }
+}
+
+fn style(unit: &'static str) -> ProgressStyle {
+    let template = format!("{{prefix:>10}} {{bar:30}} {{pos}}/{{len}} {unit}  {{per_sec:.dim}}  {{eta}} left  {{msg}}");
+    // The template is ours; if it were wrong, the default bar would do.
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let shown = |ms| duration(Duration::from_millis(ms));
+        assert_eq!(shown(40), "40 ms");
+        assert_eq!(shown(1_500), "1.5 s");
+        assert_eq!(shown(245_000), "4 min 05 s");
+        assert_eq!(shown(7_800_000), "2 h 10 min");
+    }
+
+    #[test]
+    fn a_line_says_how_far_how_fast_and_how_long() {
+        let bar = Progress::new(Mode::Quiet).stage("synth", 2000, "images");
+        bar.advance(500);
+        bar.message("shard 1");
+        let now = Instant::now();
+        let started = now.checked_sub(Duration::from_secs(50)).unwrap();
+        let state = State { done: 500, message: "shard 1".into(), started, printed: now, finished: false };
+        assert_eq!(bar.line(&state), "synth: 500/2000 images, 10.00 images/s, 2 min 30 s left, shard 1");
+    }
+
+    #[test]
+    fn the_template_is_valid() {
+        assert!(
+            ProgressStyle::with_template("{prefix:>10} {bar:30} {pos}/{len} x  {per_sec:.dim}  {eta} left  {msg}")
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! Reads a recipe: TOML text and `--set` overrides become a config, or an error that names file, line, key and remedy.
+
+use std::ops::Range;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue};
+
+use crate::{Error, Result};
+
+/// Reads a recipe of type `T` from a file, with `key.path=value` overrides laid over it.
+pub fn load<T: DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<T> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| Error::input(format!("can't read recipe `{shown}`: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::input(format!("recipe `{shown}` is not text in UTF-8")))?;
+    parse(&text, &shown, overrides)
+}
+
+/// Parses the text of a recipe; `shown` names it in errors.
+///
+/// A value of an override is TOML, or else a string: `run.name=trial` needs no quotes.
+pub fn parse<T: DeserializeOwned>(text: &str, shown: &str, overrides: &[String]) -> Result<T> {
+    let sources = Sources::new(text, shown, overrides)?;
+    let syntax = |error: &toml::de::Error| {
+        let place = sources.place(error.span());
+        Error::input(format!("not valid TOML {place}: {}", error.message().replace('\n', ", ")))
+    };
+    let mut tree = DeTable::parse(text).map_err(|error| syntax(&error))?;
+    for set in &sources.sets {
+        let table = DeTable::parse(&set.padded).map_err(|error| syntax(&error))?;
+        overlay(tree.get_mut(), table.into_inner(), set.depth, &set.raw)?;
+    }
+    let deserializer = toml::de::Deserializer::from(tree.clone());
+    T::deserialize(deserializer).map_err(|error| explain(&error, tree.get_ref(), &sources))
+}
+
+/// The recipe and its overrides, laid out one behind the other so that one offset names a place in any of them.
+struct Sources<'a> {
+    text: &'a str,
+    shown: &'a str,
+    sets: Vec<Set>,
+}
+
+struct Set {
+    raw: String,
+    /// The override as TOML, behind as much white space as there is text before it.
+    padded: String,
+    start: usize,
+    /// How many parts its key has.
+    depth: usize,
+}
+
+impl<'a> Sources<'a> {
+    fn new(text: &'a str, shown: &'a str, overrides: &[String]) -> Result<Self> {
+        let mut start = text.len() + 1;
+        let mut sets = Vec::with_capacity(overrides.len());
+        for raw in overrides {
+            let set = Set::new(raw, start)?;
+            start = set.padded.len() + 1;
+            sets.push(set);
+        }
+        Ok(Self { text, shown, sets })
+    }
+
+    /// `at recipes/mnist.toml:12:3`, or `in` the override as it was typed.
+    fn place(&self, span: Option<Range<usize>>) -> String {
+        let Some(span) = span else { return format!("at {}", self.shown) };
+        if let Some(set) = self.sets.iter().rev().find(|set| span.start >= set.start) {
+            return format!("in `--set {}`", set.raw);
+        }
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        format!("at {}:{line}:{column}", self.shown)
+    }
+}
+
+impl Set {
+    fn new(raw: &str, start: usize) -> Result<Self> {
+        let shape = || Error::input(format!("--set {raw}: expected key=value, such as `--set distill.epochs=20`"));
+        let (key, value) = raw.split_once('=').ok_or_else(shape)?;
+        let (key, value) = (key.trim(), value.trim());
+        let bare = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        if !key.split('.').all(bare) {
+            return Err(shape());
+        }
+        let pad = " ".repeat(start);
+        let as_toml = format!("{pad}{key} = {value}");
+        let padded = match DeTable::parse(&as_toml) {
+            Ok(_) => as_toml,
+            Err(_) => format!("{pad}{key} = {}", toml::Value::from(value)),
+        };
+        Ok(Self { raw: raw.to_owned(), padded, start, depth: key.split('.').count() })
+    }
+}
+
+/// Puts the one value in `from`, `depth` tables down, into `into`.
+fn overlay<'i>(into: &mut DeTable<'i>, from: DeTable<'i>, depth: usize, raw: &str) -> Result<()> {
+    for (key, value) in from {
+        let shown = key.get_ref().to_string();
+        match (into.get_mut(key.get_ref().as_ref()), depth) {
+            (Some(old), 2..) => match (old.get_mut(), value.into_inner()) {
+                (DeValue::Table(old), DeValue::Table(new)) => overlay(old, new, depth - 1, raw)?,
+                _ => return Err(Error::input(format!("--set {raw}: `{shown}` is a value, not a table of keys"))),
+            },
+            _ => {
+                into.remove(key.get_ref().as_ref());
+                into.insert(key, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts an error of the deserialiser in the user's words.
+fn explain(error: &toml::de::Error, tree: &DeTable<'_>, sources: &Sources<'_>) -> Error {
+    let message = error.message();
+    let span = error.span();
+    let key = span.as_ref().map(|span| key_at(tree, span)).unwrap_or_default();
+    let place = sources.place(span);
+    let quoted = between_backticks(message);
+    let first = quoted.first().copied().unwrap_or_default();
+    let known = quoted.get(1..).unwrap_or_default();
+    Error::input(if message.starts_with("unknown field") {
+        format!("unknown key `{first}` {place}: {}", suggestion(first, known, "keys"))
+    } else if message.starts_with("unknown variant") {
+        format!("unknown value `{first}` for `{key}` {place}: {}", suggestion(first, known, "values"))
+    } else if message.starts_with("missing field") {
+        let full = if key.is_empty() { first.to_owned() } else { format!("{key}.{first}") };
+        let place = if key.is_empty() { format!("in {}", sources.shown) } else { place };
+        format!("missing key `{full}` {place}: it has no default, so the recipe must set it")
+    } else {
+        format!("wrong value for `{key}` {place}: {}", plain_types(message))
+    })
+}
+
+/// The dotted path of the innermost key whose name or value covers `span`; empty for the whole file.
+fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> String {
+    let covers = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end && !outer.is_empty();
+    let mut found = String::new();
+    for (key, value) in table {
+        let name = key.get_ref();
+        if let DeValue::Table(inner) = value.get_ref() {
+            let below = key_at(inner, span);
+            if !below.is_empty() {
+                return format!("{name}.{below}");
+            }
+        }
+        if covers(value.span()) || covers(key.span()) {
+            found = name.to_string();
+        }
+    }
+    found
+}
+
+fn between_backticks(message: &str) -> Vec<&str> {
+    message.split('`').skip(1).step_by(2).collect()
+}
+
+/// `did you mean …?` for a near miss, otherwise all that is known.
+fn suggestion(typed: &str, known: &[&str], what: &str) -> String {
+    let distance = |name: &&str| strsim::damerau_levenshtein(typed, name);
+    let nearest = known.iter().copied().min_by_key(distance);
+    match nearest {
+        Some(name) if distance(&name) <= 1 + name.len() / 4 => format!("did you mean `{name}`?"),
+        Some(_) => format!("the {what} known here are {}", known.join(", ")),
+        None => format!("no {what} are known here"),
+    }
+}
+
+/// Serde names Rust's types; users know numbers, texts and lists.
+fn plain_types(message: &str) -> String {
+    if message == "wanted string or table" {
+        return "expected a text in quotes".to_owned();
+    }
+    let Some((found, expected)) = message.split_once(", expected ") else { return message.replace('\n', ", ") };
+    let expected = match expected {
+        "f32" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "a string" | "path string" => "a text in quotes",
+        "a boolean" => "true or false",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+    format!("expected {expected}, found {found}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, GeneratorRecipe};
+
+    const RECIPE: &str = include_str!("testdata/recipe.toml");
+
+    /// What the user reads when `from` in the recipe is replaced by `to`.
+    #[track_caller]
+    fn complaint(from: &str, to: &str, overrides: &[&str]) -> String {
+        assert!(RECIPE.contains(from), "the test recipe has no {from:?}");
+        let overrides: Vec<_> = overrides.iter().map(|&set| set.to_owned()).collect();
+        let result = parse::<Config>(&RECIPE.replacen(from, to, 1), "x.toml", &overrides);
+        result.expect_err("the recipe is wrong").to_string()
+    }
+
+    #[track_caller]
+    fn with(overrides: &[&str]) -> Config {
+        let overrides: Vec<_> = overrides.iter().map(|&set| set.to_owned()).collect();
+        parse(RECIPE, "x.toml", &overrides).unwrap()
+    }
+
+    #[test]
+    fn the_recipe_parses() {
+        let config = with(&[]);
+        assert_eq!((config.run.name.as_str(), config.synth.steps, config.synth.batch), ("trial", 20, 100));
+    }
+
+    #[test]
+    fn overrides_take_toml_or_a_bare_string() {
+        let config = with(&[
+            "distill.epochs=7",
+            "run.name=other",
+            "distill.optimizer.lr = 0.5",
+            "distill.seeds=[1, 2]",
+            "teacher.config={ deep = [1] }",
+            "baseline.real=false",
+        ]);
+        assert_eq!((config.distill.epochs, config.run.name.as_str()), (7, "other"));
+        assert_eq!(config.distill.optimizer.lr, 0.5);
+        assert_eq!(config.distill.seeds, [1, 2]);
+        assert_eq!(config.teacher.config["deep"], serde_json::json!([1]));
+        assert_eq!(config.baseline.map(|baseline| baseline.real), Some(false));
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_the_nearest() {
+        insta::assert_snapshot!(complaint("guidance", "guidence", &[]), @"unknown key `guidence` at x.toml:19:1: did you mean `guidance`?");
+        insta::assert_snapshot!(complaint("[distill]", "[destil]", &[]), @"unknown key `destil` at x.toml:32:2: did you mean `distill`?");
+        insta::assert_snapshot!(complaint("eta = 0.0", "colour = 1", &[]), @"unknown key `colour` at x.toml:20:1: the keys known here are images, sampler, steps, guidance, guided-channels, eta, batch, shard");
+        insta::assert_snapshot!(complaint("", "", &["distill.optimiser.lr=1"]), @"unknown key `optimiser` in `--set distill.optimiser.lr=1`: did you mean `optimizer`?");
+    }
+
+    #[test]
+    fn missing_keys_are_named() {
+        insta::assert_snapshot!(complaint("student = \"lenet5\"", "", &[]), @"missing key `distill.student` at x.toml:32:1: it has no default, so the recipe must set it");
+        insta::assert_snapshot!(complaint("[run]\nname = \"trial\"\nseed = 3", "", &[]), @"missing key `run` in x.toml: it has no default, so the recipe must set it");
+    }
+
+    #[test]
+    fn wrong_types_and_values_are_named() {
+        insta::assert_snapshot!(complaint("steps = 20", "steps = \"many\"", &[]), @r#"wrong value for `synth.steps` at x.toml:18:9: expected a whole number, 0 or more, found string "many""#);
+        insta::assert_snapshot!(complaint("steps = 20", "steps = -1", &[]), @"wrong value for `synth.steps` at x.toml:18:9: expected a whole number, 0 or more, found integer `-1`");
+        insta::assert_snapshot!(complaint("\"ddim\"", "\"ddmi\"", &[]), @"unknown value `ddmi` for `synth.sampler` at x.toml:17:11: did you mean `ddim`?");
+        insta::assert_snapshot!(complaint("\"ddim\"", "3", &[]), @"wrong value for `synth.sampler` at x.toml:17:11: expected a text in quotes");
+        insta::assert_snapshot!(complaint("", "", &["synth.images=lots"]), @r#"wrong value for `synth.images` in `--set synth.images=lots`: expected a whole number, 0 or more, found string "lots""#);
+        insta::assert_snapshot!(complaint("", "", &["synth=3"]), @"wrong value for `synth` in `--set synth=3`: expected a table, found integer `3`");
+        insta::assert_snapshot!(complaint("", "", &["distill.seeds=[1, true]"]), @"wrong value for `distill.seeds` in `--set distill.seeds=[1, true]`: expected a whole number, 0 or more, found boolean `true`");
+    }
+
+    #[test]
+    fn broken_toml_and_overrides_are_named() {
+        insta::assert_snapshot!(complaint("[synth]", "[synth", &[]), @"not valid TOML at x.toml:15:7: unclosed table, expected `]`");
+        insta::assert_snapshot!(complaint("steps = 20", "images = 3", &[]), @"not valid TOML at x.toml:18:1: duplicate key");
+        insta::assert_snapshot!(complaint("", "", &["epochs"]), @"--set epochs: expected key=value, such as `--set distill.epochs=20`");
+        insta::assert_snapshot!(complaint("", "", &["run.name.first=x"]), @"--set run.name.first=x: `name` is a value, not a table of keys");
+    }
+
+    #[test]
+    fn the_other_kind_of_recipe_is_refused() {
+        let error = parse::<GeneratorRecipe>(RECIPE, "x.toml", &[]).unwrap_err();
+        insta::assert_snapshot!(error.to_string(), @"unknown key `baseline` at x.toml:42:2: the keys known here are train, data");
+    }
+}

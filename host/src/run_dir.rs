@@ -1,0 +1,241 @@
+//! The run directory: the only place where stages meet. Every file is complete or absent, whenever the process dies.
+
+use std::fs::TryLockError;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use crate::hash::{sha256_bytes, sha256_file};
+use crate::{Error, Result};
+
+/// Bytes written and removed again before any work, to learn whether the directory takes files.
+const PROBE_BYTES: usize = 64 << 10;
+
+/// A run's directory.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+/// The right to write a run, held by one process at a time; the system takes it back when the process ends, however.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: fs::File,
+}
+
+impl RunDir {
+    /// Makes the directory where it is missing, and checks that it takes files.
+    /// Fails with [`Error::Input`] when it can't be written or is full.
+    pub fn create(root: &Path) -> Result<Self> {
+        if root.exists() && !root.is_dir() {
+            return Err(Error::input(format!(
+                "output directory `{}` is a file: choose another directory with --out",
+                root.display()
+            )));
+        }
+        std::fs::create_dir_all(root).map_err(|error| unwritable(root, &error))?;
+        let root = std::path::absolute(root).map_err(|error| unwritable(root, &error))?;
+        probe(&root).map_err(|error| unwritable(&root, &error))?;
+        Ok(Self { root })
+    }
+
+    /// Opens the directory of an existing run.
+    pub fn open(root: &Path) -> Result<Self> {
+        if !root.is_dir() {
+            return Err(Error::input(format!(
+                "`{}` is not a run directory: give the directory that `limbeck run` wrote",
+                root.display()
+            )));
+        }
+        Self::create(root)
+    }
+
+    /// Takes the right to write this run. Fails with [`Error::Input`] while another process holds it.
+    pub fn lock(&self) -> Result<RunLock> {
+        let path = self.join("lock");
+        let file = fs::File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| self.write_error(&path, error))?;
+        match file.file().try_lock() {
+            Ok(()) => Ok(RunLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::input(format!(
+                "another limbeck process is writing `{}`: wait for it, or choose another directory with --out",
+                self.root.display()
+            ))),
+            // Some network file systems have no locks; the run is then the user's to keep single.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(RunLock { _file: file }),
+            Err(TryLockError::Error(error)) => Err(self.write_error(&path, error)),
+        }
+    }
+
+    /// The directory, absolute.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The absolute path of a file of the run; `rel` has `/` between its parts.
+    pub fn join(&self, rel: &str) -> PathBuf {
+        self.root.join(rel)
+    }
+
+    /// Writes a file so that it is there whole or not at all: temporary name, fsync, rename. Makes parent directories.
+    pub fn write_atomic(&self, rel: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.join(rel);
+        // The name of the temporary file is always the same, so that a killed process leaves at most one behind.
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().ok_or_else(|| Error::failed(format!("`{rel}` has no file name")))?);
+        name.push(".tmp");
+        let temporary = path.with_file_name(name);
+        let parent = path.parent().unwrap_or(&self.root);
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(parent)?;
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            // The new name must be on the disk too; a directory that can't be synced (network, Windows) is no failure.
+            let _ = std::fs::File::open(parent).and_then(|directory| directory.sync_all());
+            Ok(())
+        };
+        write().map_err(|error| {
+            let _ = std::fs::remove_file(&temporary);
+            self.write_error(&path, error)
+        })
+    }
+
+    /// Appends `line` and a line end in one write, making the file where it is missing.
+    pub fn append_line(&self, rel: &str, line: &str) -> Result<()> {
+        let path = self.join(rel);
+        let append = || -> std::io::Result<()> {
+            fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
+            let mut file = fs::File::options().create(true).append(true).open(&path)?;
+            file.write_all(format!("{line}\n").as_bytes())
+        };
+        append().map_err(|error| self.write_error(&path, error))
+    }
+
+    /// Writes a value as indented JSON with a line end, atomically.
+    pub fn write_json<T: Serialize>(&self, rel: &str, value: &T) -> Result<()> {
+        let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| Error::failed(format!("{rel}: {error}")))?;
+        bytes.push(b'\n');
+        self.write_atomic(rel, &bytes)
+    }
+
+    /// Reads a JSON file of the run; `None` where it is absent. A damaged file is an error that names it.
+    pub fn read_json<T: DeserializeOwned>(&self, rel: &str) -> Result<Option<T>> {
+        let path = self.join(rel);
+        let mut text = String::new();
+        match fs::File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let parsed = serde_json::from_str(&text);
+        parsed.map(Some).map_err(|error| {
+            Error::input(format!(
+                "`{}` is damaged ({error}): remove it, and `limbeck run` makes it anew",
+                path.display()
+            ))
+        })
+    }
+
+    /// A failed write in words; a full or forbidden disk is the user's to repair, so that is wrong input.
+    fn write_error(&self, path: &Path, error: std::io::Error) -> Error {
+        use ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let reason = reason(&error);
+        let shown = path.display();
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Error::input(format!(
+                "can't write `{shown}`: {reason}: free some space and run the same command again, it goes on from here"
+            )),
+            PermissionDenied | ReadOnlyFilesystem => Error::input(format!(
+                "can't write `{shown}`: {reason}: make it writable, or choose another directory with --out"
+            )),
+            _ => Error::failed(format!("can't write `{shown}`: {reason}")),
+        }
+    }
+}
+
+fn unwritable(root: &Path, error: &std::io::Error) -> Error {
+    Error::input(format!(
+        "output directory `{}` can't be written: {}: choose another directory with --out",
+        root.display(),
+        reason(error)
+    ))
+}
+
+/// The system's words alone: fs-err puts the path before them, which the message around already names.
+fn reason(error: &std::io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    inner.map_or_else(|| error.to_string(), |source| source.to_string())
+}
+
+fn probe(root: &Path) -> std::io::Result<()> {
+    let path = root.join(format!(".probe-{}", std::process::id()));
+    let written = std::fs::File::create(&path).and_then(|mut file| {
+        file.write_all(&vec![0; PROBE_BYTES])?;
+        file.sync_all()
+    });
+    let removed = std::fs::remove_file(&path);
+    written.and(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch() -> (tempfile::TempDir, RunDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&dir.path().join("run")).unwrap();
+        (dir, run)
+    }
+
+    #[test]
+    fn atomic_writes_replace_and_leave_nothing_else() {
+        let (_dir, run) = scratch();
+        run.write_atomic("a/b.txt", b"one").unwrap();
+        run.write_atomic("a/b.txt", b"two").unwrap();
+        let names: Vec<_> = std::fs::read_dir(run.join("a")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["b.txt"]);
+        assert_eq!(std::fs::read(run.join("a/b.txt")).unwrap(), b"two");
+    }
+
+    #[test]
+    fn json_round_trips_and_damage_is_named() {
+        let (_dir, run) = scratch();
+        assert_eq!(run.read_json::<Vec<u32>>("x.json").unwrap(), None);
+        run.write_json("x.json", &[1, 2]).unwrap();
+        assert_eq!(run.read_json::<Vec<u32>>("x.json").unwrap(), Some(vec![1, 2]));
+        run.write_atomic("x.json", b"[1,").unwrap();
+        let error = run.read_json::<Vec<u32>>("x.json").unwrap_err();
+        assert!(error.to_string().contains("x.json"), "{error}");
+    }
+
+    #[test]
+    fn lines_are_appended() {
+        let (_dir, run) = scratch();
+        run.append_line("m.jsonl", "{}").unwrap();
+        run.append_line("m.jsonl", "[]").unwrap();
+        assert_eq!(std::fs::read_to_string(run.join("m.jsonl")).unwrap(), "{}\n[]\n");
+    }
+
+    #[test]
+    fn one_writer_at_a_time() {
+        let (_dir, run) = scratch();
+        let held = run.lock().unwrap();
+        assert!(run.lock().unwrap_err().to_string().contains("another limbeck process"));
+        drop(held);
+        run.lock().unwrap();
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_directory_is_wrong_input() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(RunDir::create(file.path()).unwrap_err().exit_code(), 2);
+        let below = RunDir::create(&file.path().join("run")).unwrap_err();
+        assert_eq!(below.exit_code(), 2, "{below}");
+        assert_eq!(RunDir::open(&file.path().join("none")).unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,214 @@
+//! `limbeck train generator`: a class-conditional DiT from labelled images, resumable at any instant.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use limbeck_models::checkpoint;
+use limbeck_models::dit::{Dit, DitConfig};
+use limbeck_models::optim::{Ema, Optimizer};
+use limbeck_models::Params;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
+
+use crate::data::Dataset;
+use crate::diffusion::schedule::{BetaSchedule, Schedule};
+use crate::diffusion::training_loss::{Batch, hybrid_loss};
+use crate::plan::GeneratorTrainPlan;
+use crate::progress::Progress;
+use crate::run_dir::RunDir;
+use crate::seed::{Purpose, rng};
+use crate::{Error, Result};
+
+/// What a generator's weights file says of itself, as JSON under `config`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GeneratorConfig {
+    pub model: DitConfig,
+    /// Steps of the training schedule.
+    pub steps: usize,
+    pub schedule: BetaSchedule,
+}
+
+/// The resume point, and the finished weights, in the run directory.
+const STATE: &str = "state.safetensors";
+const WEIGHTS: &str = "generator.safetensors";
+const METRICS: &str = "metrics.jsonl";
+
+/// Steps between two lines of `metrics.jsonl`.
+const LOG_EVERY: u64 = 50;
+
+/// One line of `metrics.jsonl`: means since the line before.
+#[derive(Debug, Serialize, Deserialize)]
+struct Metrics {
+    step: u64,
+    epoch: f64,
+    simple: f64,
+    bound: f64,
+    lr: f64,
+}
+
+/// Trains as `plan` says, in `run`, going on from its resume point where there is one. Writes `generator.safetensors`,
+/// the moving average of the weights in half precision.
+pub fn train(plan: &GeneratorTrainPlan, data: &Dataset, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
+    let mut training = Training::start(plan, data, run, device)?;
+    let total = training.total_steps;
+    let bar = progress.stage("generator", total * plan.batch as u64, "images");
+    bar.advance(training.step * plan.batch as u64);
+    let (mut simple, mut bound, mut since) = (0.0, 0.0, 0);
+    while training.step < total {
+        let (a, b) = training.advance()?;
+        (simple, bound, since) = (simple + a, bound + b, since + 1);
+        bar.advance(plan.batch as u64);
+        let step = training.step;
+        if step.is_multiple_of(LOG_EVERY) || step == total {
+            let n = f64::from(since);
+            let epoch = step as f64 / training.steps_per_epoch() as f64;
+            let line = Metrics { step, epoch, simple: simple / n, bound: bound / n, lr: training.lr(step - 1) };
+            let line = serde_json::to_string(&line).map_err(|error| Error::failed(error.to_string()))?;
+            run.append_line(METRICS, &line)?;
+            bar.message(format_args!("epoch {epoch:.1}/{}, loss {:.4} + {:.4}", plan.epochs, simple / n, bound / n));
+            (simple, bound, since) = (0.0, 0.0, 0);
+        }
+        if step.is_multiple_of(plan.checkpoint_every) || step == total {
+            run.write_atomic(STATE, &training.state()?)?;
+        }
+    }
+    bar.finish();
+    run.write_atomic(WEIGHTS, &training.weights()?)
+}
+
+struct Training<'a> {
+    plan: &'a GeneratorTrainPlan,
+    data: &'a Dataset,
+    device: &'a Device,
+    schedule: Schedule,
+    params: Params,
+    net: Dit,
+    optimizer: Optimizer,
+    ema: Ema,
+    step: u64,
+    total_steps: u64,
+    /// The order of the images in the epoch under way, and which epoch that is.
+    order: (u64, Vec<usize>),
+}
+
+impl<'a> Training<'a> {
+    fn start(plan: &'a GeneratorTrainPlan, data: &'a Dataset, run: &RunDir, device: &'a Device) -> Result<Self> {
+        let path = run.join(STATE);
+        let saved = if path.exists() { Some(checkpoint::load(&path)?) } else { None };
+        let part = |prefix: &str| saved.as_ref().map(|file| under(&file.tensors, prefix));
+        let params = match part("param.") {
+            Some(tensors) => Params::resume(tensors, device),
+            None => Params::from_seed(plan.seed, device),
+        };
+        let net = Dit::new(&plan.model, &params)?;
+        let mut optimizer = Optimizer::new(plan.optimizer.rule(), params.parameters())?;
+        let ema = Ema::new(plan.ema, &params.parameters())?;
+        if let (Some(moments), Some(averages)) = (part("moments."), part("ema.")) {
+            optimizer.restore(&moments)?;
+            ema.restore(&averages)?;
+        }
+        let step = saved.and_then(|file| file.entry("step")).and_then(|step| step.parse().ok()).unwrap_or(0);
+        truncate_metrics(run, step)?;
+        let schedule = Schedule::training(plan.diffusion.schedule, plan.diffusion.steps);
+        let total_steps = u64::from(plan.epochs) * (data.len() / plan.batch) as u64;
+        if total_steps == 0 {
+            return Err(Error::input(format!("{} images are too few for one batch of {}", data.len(), plan.batch)));
+        }
+        Ok(Self { plan, data, device, schedule, params, net, optimizer, ema, step, total_steps, order: (u64::MAX, vec![]) })
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        (self.data.len() / self.plan.batch) as u64
+    }
+
+    fn lr(&self, step: u64) -> f64 {
+        self.plan.optimizer.lr_at(step, self.total_steps, self.steps_per_epoch())
+    }
+
+    /// One step; returns both parts of its loss. All that is random follows from the seed and the step alone.
+    fn advance(&mut self) -> Result<(f64, f64)> {
+        let rows = self.rows();
+        let (images, labels) = self.data.batch(&rows)?;
+        let images = ((images.to_device(self.device)? * 2.0)? - 1.0)?;
+        let mut random = rng(self.plan.seed, Purpose::Noise, self.step);
+        let none = self.data.classes as u32;
+        let labels: Vec<u32> =
+            labels.iter().map(|&label| if random.random::<f32>() < self.plan.label_dropout { none } else { label }).collect();
+        let steps: Vec<usize> = rows.iter().map(|_| random.random_range(0..self.schedule.steps.len())).collect();
+        let noise: Vec<f32> = (0..images.elem_count()).map(|_| random.sample(StandardNormal)).collect();
+        let noise = Tensor::from_vec(noise, images.shape(), self.device)?;
+        let classes = Tensor::new(labels, self.device)?;
+        let batch = Batch { images: &images, noise: &noise, steps: &steps, classes: &classes };
+        let loss = hybrid_loss(&self.net, &self.schedule, &batch)?;
+        let gradients = (&loss.simple + &loss.bound)?.backward()?;
+        self.optimizer.step(&gradients, self.lr(self.step))?;
+        self.ema.update()?;
+        self.step += 1;
+        let (simple, bound) = (loss.simple.to_scalar::<f32>()?, loss.bound.to_scalar::<f32>()?);
+        if !simple.is_finite() || !bound.is_finite() {
+            return Err(Error::failed(format!(
+                "the loss is {simple} + {bound} at step {}: lower train.optimizer.lr and start again in another --out",
+                self.step
+            )));
+        }
+        Ok((f64::from(simple), f64::from(bound)))
+    }
+
+    /// The rows of this step's batch: a slice of the epoch's shuffled order.
+    fn rows(&mut self) -> Vec<usize> {
+        let epoch = self.step / self.steps_per_epoch();
+        if self.order.0 != epoch {
+            let mut order: Vec<usize> = (0..self.data.len()).collect();
+            order.shuffle(&mut rng(self.plan.seed, Purpose::Shuffle, epoch));
+            self.order = (epoch, order);
+        }
+        let first = (self.step % self.steps_per_epoch()) as usize * self.plan.batch;
+        self.order.1[first..first + self.plan.batch].to_vec()
+    }
+
+    /// Everything that resuming needs, as the bytes of one file.
+    fn state(&self) -> Result<Vec<u8>> {
+        let mut tensors = BTreeMap::new();
+        let parts = [("param.", self.params.state()), ("moments.", self.optimizer.state()?), ("ema.", self.ema.state())];
+        for (prefix, part) in parts {
+            tensors.extend(part.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+        }
+        let metadata = BTreeMap::from([("step".to_owned(), self.step.to_string())]);
+        Ok(checkpoint::to_bytes(&tensors, &metadata)?)
+    }
+
+    /// The finished generator, as the bytes of its file.
+    fn weights(&self) -> Result<Vec<u8>> {
+        let half = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_dtype(DType::F16)?));
+        let tensors: BTreeMap<_, _> = self.ema.state().into_iter().map(half).collect::<Result<_>>()?;
+        let config = GeneratorConfig {
+            model: self.plan.model.clone(),
+            steps: self.plan.diffusion.steps,
+            schedule: self.plan.diffusion.schedule,
+        };
+        let config = serde_json::to_string(&config).map_err(|error| Error::failed(error.to_string()))?;
+        let metadata = BTreeMap::from([("network".to_owned(), "dit".to_owned()), ("config".to_owned(), config)]);
+        Ok(checkpoint::to_bytes(&tensors, &metadata)?)
+    }
+}
+
+/// The tensors whose names start with `prefix`, without it.
+fn under(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
+    let strip = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()));
+    tensors.iter().filter_map(strip).collect()
+}
+
+/// Drops the lines after the resume point: these steps are about to be done again.
+fn truncate_metrics(run: &RunDir, step: u64) -> Result<()> {
+    let path = run.join(METRICS);
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let kept = text.lines().filter(|line| serde_json::from_str::<Metrics>(line).is_ok_and(|line| line.step <= step));
+    let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
+    run.write_atomic(METRICS, kept.as_bytes())
+}

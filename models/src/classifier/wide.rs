@@ -1,0 +1,83 @@
+//! Wide residual networks for CIFAR: pre-activation blocks in three stages of widths 16k, 32k, 64k.
+//!
+//! Names and order of operations follow the reference used by the distillation papers (`conv1`, `block1.layer.0.bn1`, …,
+//! `convShortcut`, `bn1`, `fc`).
+
+use candle_core::Tensor;
+
+use super::layers::{BatchNorm, Conv, Linear, Window};
+use super::{Network, Output, Shape};
+use crate::ops::global_avg_pool;
+use crate::{Params, Result};
+
+pub(super) struct WideResNet {
+    conv1: Conv,
+    blocks: Vec<Block>,
+    bn1: BatchNorm,
+    fc: Linear,
+}
+
+impl WideResNet {
+    /// `depth` is 6n + 4 for n blocks a stage.
+    pub fn new(shape: Shape, depth: usize, widen: usize, params: &Params) -> Result<Self> {
+        let conv1 = Conv::residual(shape.channels, 16, Window::three(1), &params.at("conv1"))?;
+        let (mut blocks, mut inputs) = (Vec::new(), 16);
+        for stage in 0..3 {
+            let (width, params) = ((16 * widen) << stage, params.at(format!("block{}", stage + 1)).at("layer"));
+            for i in 0..(depth - 4) / 6 {
+                let stride = if stage > 0 && i == 0 { 2 } else { 1 };
+                blocks.push(Block::new(inputs, width, stride, &params.at(i))?);
+                inputs = width;
+            }
+        }
+        let bn1 = BatchNorm::new(inputs, &params.at("bn1"))?;
+        Ok(Self { conv1, blocks, bn1, fc: Linear::zero_bias(inputs, shape.classes, &params.at("fc"))? })
+    }
+}
+
+impl Network for WideResNet {
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
+        let mut x = self.conv1.forward(x)?;
+        for block in &self.blocks {
+            x = block.forward(&x, train)?;
+        }
+        let features = global_avg_pool(&self.bn1.forward(&x, train, None, true)?)?; // [n, 64k]
+        Ok(Output { logits: self.fc.forward(&features)?, features })
+    }
+}
+
+/// bn-relu-conv twice; where the width changes, the activated input goes through a 1×1 projection.
+struct Block {
+    bn1: BatchNorm,
+    conv1: Conv,
+    bn2: BatchNorm,
+    conv2: Conv,
+    project: Option<Conv>,
+}
+
+impl Block {
+    fn new(inputs: usize, outputs: usize, stride: usize, params: &Params) -> Result<Self> {
+        let project = if inputs == outputs {
+            None
+        } else {
+            Some(Conv::residual(inputs, outputs, Window::one(stride), &params.at("convShortcut"))?)
+        };
+        Ok(Self {
+            bn1: BatchNorm::new(inputs, &params.at("bn1"))?,
+            conv1: Conv::residual(inputs, outputs, Window::three(stride), &params.at("conv1"))?,
+            bn2: BatchNorm::new(outputs, &params.at("bn2"))?,
+            conv2: Conv::residual(outputs, outputs, Window::three(1), &params.at("conv2"))?,
+            project,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let active = self.bn1.forward(x, train, None, true)?;
+        let skip = match &self.project {
+            None => x.clone(),
+            Some(project) => project.forward(&active)?,
+        };
+        let inner = self.bn2.forward(&self.conv1.forward(&active)?, train, None, true)?;
+        Ok((skip + self.conv2.forward(&inner)?)?)
+    }
+}

@@ -1,0 +1,125 @@
+//! 2-D convolution with a fast CPU gradient. On other devices, and for other number types, candle's own.
+
+mod geometry;
+mod kernels;
+mod patches;
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use self::geometry::Geometry;
+use super::cpu::applies;
+use super::tile::{view, with_view};
+
+/// Convolution (cross-correlation, as in PyTorch) of NCHW images.
+///
+/// `x`: `[n, inputs, h, w]`; `w`: `[outputs, inputs / groups, kh, kw]`; `bias`: `[outputs]`. `stride` and `padding`
+/// (zeros) are the same in both directions. Result: `[n, outputs, oh, ow]` with `oh = (h + 2·padding − kh) / stride + 1`.
+pub fn conv2d(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+    groups: usize,
+) -> Result<Tensor> {
+    let geometry = Geometry::new(x.dims(), w.dims(), stride, padding, groups)?;
+    if let Some(bias) = bias
+        && bias.dims() != [geometry.outputs]
+    {
+        bail!("conv2d: {} output channels, but a bias of shape {:?}", geometry.outputs, bias.dims())
+    }
+    if applies(x) && applies(w) {
+        return match bias {
+            Some(bias) => x.apply_op3(w, bias, Conv2d(geometry)),
+            None => x.apply_op2(w, Conv2d(geometry)),
+        };
+    }
+    let y = x.conv2d(w, padding, stride, 1, groups)?;
+    match bias {
+        Some(bias) => y.broadcast_add(&bias.reshape((1, geometry.outputs, 1, 1))?),
+        None => Ok(y),
+    }
+}
+
+struct Conv2d(Geometry);
+
+impl Conv2d {
+    fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
+        let shape = Shape::from(self.0.out_shape());
+        let mut out = vec![0.0; shape.elem_count()];
+        if !out.is_empty() {
+            kernels::forward(&self.0, x, w, bias, &mut out);
+        }
+        (CpuStorage::F32(out), shape)
+    }
+
+    fn grad_input(&self, x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        let mut dx = vec![0.0; x.elem_count()];
+        if !dx.is_empty() {
+            with_view(w, |w| with_view(dy, |dy| kernels::grad_input(&self.0, w, dy, &mut dx)))??;
+        }
+        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+    }
+
+    fn grad_kernel(&self, x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        if !w.track_op() {
+            return Ok(None);
+        }
+        let mut dw = vec![0.0; w.elem_count()];
+        if x.elem_count() > 0 && !dw.is_empty() {
+            with_view(x, |x| with_view(dy, |dy| kernels::grad_kernel(&self.0, x, dy, &mut dw)))??;
+        }
+        Tensor::from_vec(dw, w.shape(), w.device()).map(Some)
+    }
+}
+
+impl CustomOp2 for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(self.forward(&view(x, xl)?, &view(w, wl)?, None))
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((self.grad_input(x, w, dy)?, self.grad_kernel(x, w, dy)?))
+    }
+}
+
+impl CustomOp3 for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        bias: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok(self.forward(&view(x, xl)?, &view(w, wl)?, Some(&view(bias, bl)?)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let mut db = vec![0.0; self.0.outputs];
+        if dy.elem_count() > 0 {
+            with_view(dy, |dy| kernels::grad_bias(&self.0, dy, &mut db))?;
+        }
+        let db = Tensor::from_vec(db, bias.shape(), bias.device())?;
+        Ok((self.grad_input(x, w, dy)?, self.grad_kernel(x, w, dy)?, Some(db)))
+    }
+}

@@ -1,0 +1,209 @@
+//! Maximum and average pooling of NCHW images with a CPU gradient. On other devices candle's own.
+
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::cpu::{applies, simd};
+use super::tile::{sum, view, with_view};
+
+/// The largest value of each `kernel × kernel` window, windows `stride` apart, `[n, c, h, w]` → `[n, c, oh, ow]` with
+/// `oh = (h + 2·padding − kernel) / stride + 1`. Padding never wins. The gradient goes to the first largest value.
+pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
+    let window = Window::new(x, kernel, stride, padding)?;
+    if applies(x) {
+        return x.apply_op1(MaxPool(window));
+    }
+    if padding > 0 {
+        // candle pads nothing here: surround the images with a value below all of theirs.
+        let lowest = x.min_all()?.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?;
+        let shifted = (x - f64::from(lowest))?;
+        let padded =
+            shifted.pad_with_zeros(D::Minus1, padding, padding)?.pad_with_zeros(D::Minus2, padding, padding)?;
+        return padded.max_pool2d_with_stride(kernel, stride)? + f64::from(lowest);
+    }
+    x.max_pool2d_with_stride(kernel, stride)
+}
+
+/// The mean of each `kernel × kernel` window, windows `stride` apart, no padding.
+pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+    let window = Window::new(x, kernel, stride, 0)?;
+    if applies(x) { x.apply_op1(AvgPool(window)) } else { x.avg_pool2d_with_stride(kernel, stride) }
+}
+
+/// The mean of each plane, `[n, c, h, w]` → `[n, c]`.
+pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
+    let (n, c, _, _) = x.dims4()?;
+    if applies(x) {
+        return x.apply_op1(GlobalAvgPool);
+    }
+    x.reshape((n, c, ()))?.mean(D::Minus1)
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    height: usize,
+    width: usize,
+    out_height: usize,
+    out_width: usize,
+}
+
+impl Window {
+    fn new(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
+        let (_, _, height, width) = x.dims4()?;
+        if kernel == 0 || stride == 0 || 2 * padding > kernel || height.min(width) + 2 * padding < kernel {
+            bail!("pooling {:?} with kernel {kernel}, stride {stride}, padding {padding} is not possible", x.dims())
+        }
+        let out = |size: usize| (size + 2 * padding - kernel) / stride + 1;
+        Ok(Self { kernel, stride, padding, height, width, out_height: out(height), out_width: out(width) })
+    }
+
+    fn plane(&self) -> usize {
+        self.height * self.width
+    }
+
+    fn out_plane(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    fn out_shape(&self, layout: &Layout) -> Shape {
+        Shape::from((layout.dims()[0], layout.dims()[1], self.out_height, self.out_width))
+    }
+
+    /// The input positions of output window (oy, ox), row by row.
+    #[inline(always)]
+    fn inputs(&self, oy: usize, ox: usize) -> impl Iterator<Item = usize> + use<> {
+        let span = |o: usize, size: usize| {
+            let start = (o * self.stride).saturating_sub(self.padding);
+            start..(o * self.stride + self.kernel - self.padding).min(size)
+        };
+        let (rows, columns, width) = (span(oy, self.height), span(ox, self.width), self.width);
+        rows.flat_map(move |y| columns.clone().map(move |x| y * width + x))
+    }
+
+    /// Calls `f` with every output position and its window's coordinates.
+    #[inline(always)]
+    fn for_each(&self, mut f: impl FnMut(usize, usize, usize)) {
+        for oy in 0..self.out_height {
+            for ox in 0..self.out_width {
+                f(oy * self.out_width + ox, oy, ox);
+            }
+        }
+    }
+
+    /// Runs `f` on every pair of planes, in parallel.
+    fn planes(&self, from: &[f32], onto: &mut [f32], f: impl Fn(&[f32], &mut [f32]) + Sync, sizes: (usize, usize)) {
+        if sizes.0 == 0 || sizes.1 == 0 {
+            return;
+        }
+        let pairs = onto.par_chunks_mut(sizes.1).zip(from.par_chunks(sizes.0));
+        pairs.with_min_len(16).for_each(|(onto, from)| simd(|| f(from, onto)));
+    }
+
+    /// The index of the first largest value of a window (the first NaN, if there is one).
+    #[inline(always)]
+    fn largest(&self, plane: &[f32], oy: usize, ox: usize) -> usize {
+        let mut inputs = self.inputs(oy, ox);
+        let mut best = inputs.next().unwrap_or(0);
+        for i in inputs {
+            if plane[i] > plane[best] || (plane[i].is_nan() && !plane[best].is_nan()) {
+                best = i;
+            }
+        }
+        best
+    }
+}
+
+struct MaxPool(Window);
+
+impl CustomOp1 for MaxPool {
+    fn name(&self) -> &'static str {
+        "max-pool"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (window, shape) = (self.0, self.0.out_shape(layout));
+        let mut y = vec![0.0; shape.elem_count()];
+        let pool = |x: &[f32], y: &mut [f32]| window.for_each(|o, oy, ox| y[o] = x[window.largest(x, oy, ox)]);
+        window.planes(&view(x, layout)?, &mut y, pool, (window.plane(), window.out_plane()));
+        Ok((CpuStorage::F32(y), shape))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let window = self.0;
+        let mut dx = vec![0.0; x.elem_count()];
+        with_view(x, |x| {
+            with_view(dy, |dy| {
+                let planes = dx.par_chunks_mut(window.plane()).zip(x.par_chunks(window.plane()));
+                let planes = planes.zip(dy.par_chunks(window.out_plane())).with_min_len(16);
+                planes.for_each(|((dx, x), dy)| {
+                    simd(|| window.for_each(|o, oy, ox| dx[window.largest(x, oy, ox)] += dy[o]));
+                });
+            })
+        })??;
+        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+    }
+}
+
+struct AvgPool(Window);
+
+impl CustomOp1 for AvgPool {
+    fn name(&self) -> &'static str {
+        "avg-pool"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (window, shape) = (self.0, self.0.out_shape(layout));
+        let scale = 1.0 / (window.kernel * window.kernel) as f32;
+        let mut y = vec![0.0; shape.elem_count()];
+        let pool = |x: &[f32], y: &mut [f32]| {
+            window.for_each(|o, oy, ox| y[o] = scale * window.inputs(oy, ox).map(|i| x[i]).sum::<f32>());
+        };
+        window.planes(&view(x, layout)?, &mut y, pool, (window.plane(), window.out_plane()));
+        Ok((CpuStorage::F32(y), shape))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let window = self.0;
+        let scale = 1.0 / (window.kernel * window.kernel) as f32;
+        let mut dx = vec![0.0; x.elem_count()];
+        let spread = |dy: &[f32], dx: &mut [f32]| {
+            window.for_each(|o, oy, ox| window.inputs(oy, ox).for_each(|i| dx[i] += scale * dy[o]));
+        };
+        with_view(dy, |dy| window.planes(dy, &mut dx, spread, (window.out_plane(), window.plane())))?;
+        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+    }
+}
+
+struct GlobalAvgPool;
+
+impl CustomOp1 for GlobalAvgPool {
+    fn name(&self) -> &'static str {
+        "global-avg-pool"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, c, h, w) = layout.shape().dims4()?;
+        let x = view(x, layout)?;
+        let mut y = vec![0.0; n * c];
+        if h * w > 0 {
+            let planes = y.par_iter_mut().zip(x.par_chunks(h * w)).with_min_len(64);
+            planes.for_each(|(y, plane)| *y = simd(|| sum(plane)) / (h * w) as f32);
+        }
+        Ok((CpuStorage::F32(y), Shape::from((n, c))))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, h, w) = x.dims4()?;
+        let mut dx = vec![0.0; x.elem_count()];
+        if h * w > 0 {
+            with_view(dy, |dy| {
+                let planes = dx.par_chunks_mut(h * w).zip(dy).with_min_len(64);
+                planes.for_each(|(dx, &dy)| dx.fill(dy / (h * w) as f32));
+            })?;
+        }
+        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+    }
+}

@@ -1,0 +1,163 @@
+//! Convolution: value and gradients over the classes of shapes.
+
+use candle_core::{Device, Tensor, Var};
+use limbeck_models::ops::conv2d;
+
+use crate::{assert_close, check_gradient, random, values};
+
+/// images [n, c, h, w], outputs, kernel, stride, padding, groups
+type Case = ([usize; 4], usize, usize, usize, usize, usize);
+
+const CASES: &[Case] = &[
+    ([2, 3, 8, 8], 4, 1, 1, 0, 1),
+    ([1, 4, 7, 5], 3, 1, 2, 0, 1),
+    ([2, 3, 8, 8], 5, 3, 1, 1, 1),
+    ([3, 2, 9, 7], 4, 3, 2, 1, 1),
+    ([2, 1, 28, 28], 6, 5, 1, 2, 1),
+    ([2, 2, 11, 13], 3, 5, 2, 0, 1),
+    ([1, 3, 17, 17], 4, 7, 2, 3, 1),
+    ([2, 3, 9, 9], 2, 7, 1, 3, 1),
+    ([2, 4, 6, 6], 6, 3, 1, 1, 2),
+    ([2, 4, 7, 7], 8, 3, 2, 1, 4),
+    ([1, 5, 5, 5], 5, 3, 1, 1, 5),
+    // kernel as large as the images, more padding than the kernel reaches, one pixel, many images of few pixels
+    ([3, 2, 5, 5], 7, 5, 1, 0, 1),
+    ([1, 2, 3, 3], 2, 1, 1, 1, 1),
+    ([2, 3, 4, 4], 2, 3, 1, 3, 1),
+    ([5, 8, 1, 1], 3, 1, 1, 0, 1),
+    ([40, 6, 4, 4], 9, 3, 1, 1, 1),
+    ([40, 6, 4, 4], 9, 3, 2, 1, 3),
+    // more rows than one tile of patches holds
+    ([1, 16, 40, 40], 8, 3, 1, 1, 1),
+    ([1, 16, 40, 41], 8, 3, 2, 1, 2),
+];
+
+struct Reference {
+    y: Tensor,
+    dx: Tensor,
+    dw: Tensor,
+    db: Tensor,
+}
+
+/// Seven loops in f64: the definition.
+fn reference(x: &Tensor, w: &Tensor, b: &Tensor, dy: &Tensor, &(_, _, k, stride, padding, groups): &Case) -> Reference {
+    let (n, c, h, width) = x.dims4().unwrap();
+    let (_, o, oh, ow) = dy.dims4().unwrap();
+    let (xs, ws, bs, dys) = (values(x), values(w), values(b), values(dy));
+    let (mut y, mut dx) = (vec![0f64; dys.len()], vec![0f64; xs.len()]);
+    let (mut dw, mut db) = (vec![0f64; ws.len()], vec![0f64; bs.len()]);
+    let per_group = c / groups;
+    for (i, image, channel) in (0..n * o).map(|i| (i, i / o, i % o)) {
+        for (oy, ox) in (0..oh * ow).map(|p| (p / ow, p % ow)) {
+            let at = i * oh * ow + oy * ow + ox;
+            y[at] += f64::from(bs[channel]);
+            db[channel] += f64::from(dys[at]);
+            for (ic, ky, kx) in (0..per_group * k * k).map(|t| (t / (k * k), t / k % k, t % k)) {
+                let (iy, ix) = ((oy * stride + ky).wrapping_sub(padding), (ox * stride + kx).wrapping_sub(padding));
+                if iy >= h || ix >= width {
+                    continue;
+                }
+                let source = channel / (o / groups) * per_group + ic;
+                let from = ((image * c + source) * h + iy) * width + ix;
+                let tap = ((channel * per_group + ic) * k + ky) * k + kx;
+                y[at] += f64::from(xs[from]) * f64::from(ws[tap]);
+                dx[from] += f64::from(dys[at]) * f64::from(ws[tap]);
+                dw[tap] += f64::from(dys[at]) * f64::from(xs[from]);
+            }
+        }
+    }
+    let tensor = |values: Vec<f64>, like: &Tensor| {
+        Tensor::from_vec(values.into_iter().map(|v| v as f32).collect::<Vec<_>>(), like.shape(), &Device::Cpu).unwrap()
+    };
+    Reference { y: tensor(y, dy), dx: tensor(dx, x), dw: tensor(dw, w), db: tensor(db, b) }
+}
+
+fn inputs(case: &Case, device: &Device) -> [Tensor; 3] {
+    let &(images, outputs, kernel, _, _, groups) = case;
+    let w = [outputs, images[1] / groups, kernel, kernel];
+    [random(1, &images, device), random(2, &w, device), random(3, &[outputs], device)]
+}
+
+fn matches_the_definition(device: &Device) {
+    for case in CASES {
+        let &(.., stride, padding, groups) = case;
+        let [x, w, b] = inputs(case, device).map(|t| Var::from_tensor(&t).unwrap());
+        let y = conv2d(&x, &w, Some(&b), stride, padding, groups).unwrap();
+        let dy = random(4, y.dims(), device);
+        let grads = (&y * &dy).unwrap().sum_all().unwrap().backward().unwrap();
+        let expected = reference(&x, &w, &b, &dy, case);
+        let what = |part: &str| format!("{part} of {case:?} on {device:?}");
+        assert_close(&what("y"), &y, &expected.y, 1e-5);
+        assert_close(&what("dx"), grads.get(&x).unwrap(), &expected.dx, 1e-5);
+        assert_close(&what("dw"), grads.get(&w).unwrap(), &expected.dw, 2e-5);
+        assert_close(&what("db"), grads.get(&b).unwrap(), &expected.db, 1e-5);
+    }
+}
+
+fn gradient_agrees_with_differences(device: &Device) {
+    for case in CASES.iter().take(11) {
+        let &(.., stride, padding, groups) = case;
+        let f = |t: &[Tensor]| conv2d(&t[0], &t[1], Some(&t[2]), stride, padding, groups).unwrap();
+        check_gradient(&inputs(case, device), f, 1e-2, 2e-3);
+    }
+}
+
+fn takes_strided_inputs(device: &Device) {
+    let x = random(1, &[4, 9, 7, 3], device).permute((0, 3, 1, 2)).unwrap();
+    let w = random(2, &[3, 3, 5, 3], device).transpose(0, 2).unwrap();
+    let strided = conv2d(&x, &w, None, 1, 1, 1).unwrap();
+    let plain = conv2d(&x.contiguous().unwrap(), &w.contiguous().unwrap(), None, 1, 1, 1).unwrap();
+    assert_close("strided", &strided, &plain, 1e-6);
+    let part = x.narrow(0, 1, 2).unwrap().narrow(2, 2, 6).unwrap();
+    let expected = conv2d(&part.contiguous().unwrap(), &w.contiguous().unwrap(), None, 2, 1, 1).unwrap();
+    assert_close("narrowed", &conv2d(&part, &w, None, 2, 1, 1).unwrap(), &expected, 1e-6);
+}
+
+fn refuses_what_does_not_fit(device: &Device) {
+    let x = random(1, &[2, 3, 8, 8], device);
+    let w = random(2, &[4, 3, 3, 3], device);
+    let refused = |w: &Tensor, bias: Option<&Tensor>, stride, groups, expect: &str| {
+        let error = conv2d(&x, w, bias, stride, 0, groups).unwrap_err().to_string();
+        assert!(error.contains(expect), "{error}");
+    };
+    refused(&w, None, 0, 1, "stride 0");
+    refused(&w, None, 1, 2, "do not fit in 2 groups");
+    refused(&random(2, &[4, 3, 9, 9], device), None, 1, 1, "larger than the images");
+    refused(&w, Some(&random(3, &[5], device)), 1, 1, "bias of shape [5]");
+}
+
+/// The order of every sum depends on the sizes alone.
+#[test]
+fn same_bits_with_any_number_of_threads() {
+    let bits = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let x = Var::from_tensor(&random(1, &[24, 8, 12, 12], &Device::Cpu)).unwrap();
+            let w = Var::from_tensor(&random(2, &[16, 8, 3, 3], &Device::Cpu)).unwrap();
+            let y = conv2d(&x, &w, None, 1, 1, 1).unwrap();
+            let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            [values(&y), values(grads.get(&x).unwrap()), values(grads.get(&w).unwrap())]
+                .map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        })
+    };
+    let one = bits(1);
+    assert!([2, 3, 7].into_iter().all(|threads| bits(threads) == one));
+}
+
+/// The batch stays as it was when nothing of it needs a gradient.
+#[test]
+fn frozen_inputs_get_no_gradient() {
+    let x = random(1, &[1, 2, 5, 5], &Device::Cpu);
+    let w = Var::from_tensor(&random(2, &[3, 2, 3, 3], &Device::Cpu)).unwrap();
+    let grads = conv2d(&x, &w, None, 1, 1, 1).unwrap().sum_all().unwrap().backward().unwrap();
+    assert!(grads.get(&x).is_none() && grads.get(&w).is_some());
+}
+
+mod each {
+    crate::on_each_device!(
+        matches_the_definition,
+        gradient_agrees_with_differences,
+        takes_strided_inputs,
+        refuses_what_does_not_fit
+    );
+}
