@@ -3,12 +3,15 @@
 //! A recipe (`config`) becomes a `plan`; the stages then work through it one after the other and meet only in the files
 //! of the run directory.
 
+pub mod accuracy;
 pub mod config;
+pub mod data;
 pub mod device;
 mod error;
 mod hash;
 
 pub mod plan;
+pub mod pool;
 pub mod progress;
 pub mod recipe;
 pub mod run_dir;
