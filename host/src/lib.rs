@@ -4,12 +4,15 @@
 //! of the run directory.
 
 pub mod accuracy;
+pub mod backend;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod diffusion;
 mod error;
+pub mod eval;
 mod hash;
-
+mod optimizer;
 pub mod plan;
 pub mod pool;
 pub mod progress;

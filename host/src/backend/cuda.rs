@@ -5,10 +5,10 @@
 
 use std::ffi::c_void;
 
+use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut, result};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Storage, Tensor};
-use candle_core::backend::BackendStorage;
 use limbeck_backend::dlpack::{CUDA, DLDevice};
 
 use crate::{Error, Result};

@@ -45,7 +45,8 @@ fn require_elf(bytes: &[u8]) -> Result<(), String> {
 /// Mapping a segment past the end of the file would end the process by SIGBUS.
 fn whole_segments(bytes: &[u8]) -> Result<(), String> {
     const LOAD: u32 = 1;
-    let (table, entry_size, count) = (u64_at(bytes, 32), usize::from(u16_at(bytes, 54)), usize::from(u16_at(bytes, 56)));
+    let (table, entry_size, count) =
+        (u64_at(bytes, 32), usize::from(u16_at(bytes, 54)), usize::from(u16_at(bytes, 56)));
     let broken = || "has a broken program header table: build it again".to_owned();
     let table = usize::try_from(table).map_err(|_| broken())?;
     for index in 0..count {

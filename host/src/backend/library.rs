@@ -26,7 +26,9 @@ impl PluginFile {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         if !path.is_absolute() {
-            return Err(Error::input(format!("plugin `{shown}` is not an absolute path: name the file, not a library")));
+            return Err(Error::input(format!(
+                "plugin `{shown}` is not an absolute path: name the file, not a library"
+            )));
         }
         let kind = std::fs::metadata(path).map_err(|why| Error::input(format!("plugin `{shown}`: {why}")))?;
         if !kind.is_file() {
@@ -37,7 +39,6 @@ impl PluginFile {
         let sha256 = sha256_bytes(&bytes);
         Ok(Self { path: path.into(), bytes, sha256 })
     }
-
 
     pub(super) fn sha256(&self) -> &str {
         &self.sha256

@@ -1,8 +1,8 @@
 //! A plugin's table, checked before its first use: version, size, required functions, manifest.
 
+use libloading::os::unix::Library;
 use limbeck_backend::abi::{self, QueryFn};
 use limbeck_backend::{Description, Manifest};
-use libloading::os::unix::Library;
 
 use crate::{Error, Result};
 

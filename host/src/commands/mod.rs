@@ -1,7 +1,6 @@
 //! One module a command: each reads its input, calls the engine, and says what came out.
 
 mod doctor;
-mod kept;
 
 use limbeck::Result;
 use limbeck::progress::{Mode, Progress};

@@ -20,7 +20,10 @@ impl BetaSchedule {
         match self {
             Self::Linear => {
                 let (first, last) = (0.1 / n, 20.0 / n);
-                (0..steps).map(|i| first + (last - first) * i as f64 / (n - 1.0).max(1.0)).map(|b| b.min(0.999)).collect()
+                (0..steps)
+                    .map(|i| first + (last - first) * i as f64 / (n - 1.0).max(1.0))
+                    .map(|b| b.min(0.999))
+                    .collect()
             }
             Self::Cosine => {
                 let alpha_bar = |t: f64| ((t + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2);
