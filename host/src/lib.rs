@@ -14,6 +14,7 @@ pub mod eval;
 mod hash;
 mod optimizer;
 pub mod plan;
+pub mod policy;
 pub mod pool;
 pub mod progress;
 pub mod recipe;
