@@ -21,5 +21,7 @@ pub mod recipe;
 pub mod report;
 pub mod run_dir;
 pub mod seed;
+pub mod synth;
+pub mod train_generator;
 
 pub use error::{Context, Error, Result};
