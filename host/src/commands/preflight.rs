@@ -1,7 +1,5 @@
 //! What can be known to fail later is found out before any work: a run takes minutes, or days.
 
-use std::path::Path;
-
 use candle_core::Device;
 use limbeck::backend::{Classifier, open_classifier};
 use limbeck::data::{Dataset, Split, load};
@@ -9,21 +7,16 @@ use limbeck::diffusion::generator::Generator;
 use limbeck::plan::Plan;
 use limbeck::policy::{Policy, Role, Sandbox, WeigherFactory};
 use limbeck::progress::Progress;
-use limbeck::{Context as _, Error, Result};
+use limbeck::{Context as _, Error, Result, synth};
 use limbeck_models::{Params, classifier};
 
 /// Opens everything that the plan names and compares the sizes. Gives the teacher, which opens only once.
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
     let generator = Generator::open(&plan.generator.weights, device)?;
+    synth::check(plan, &generator)?;
     let model = &generator.config.model;
     let size = Size { classes: model.classes, channels: model.channels, side: model.size };
     let generator = format!("generator `{}`", plan.generator.weights.display());
-    if size.classes != plan.data.classes {
-        let (drawn, wanted) = (size.classes, plan.data.classes);
-        return Err(Error::input(format!(
-            "{generator} draws {drawn} classes, `data.classes` is {wanted}: name a generator of these classes"
-        )));
-    }
     student(plan, &size)?;
     policies(plan, progress)?;
     for (split, is_read) in [(Split::Test, true), (Split::Train, plan.baseline.is_some())] {
