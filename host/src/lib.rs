@@ -12,10 +12,12 @@ mod error;
 mod hash;
 mod optimizer;
 pub mod plan;
+pub mod policy;
 pub mod pool;
 pub mod progress;
 pub mod recipe;
 pub mod run_dir;
 pub mod seed;
+pub mod select;
 
 pub use error::{Context, Error, Result};
