@@ -21,6 +21,8 @@ pub mod recipe;
 pub mod report;
 pub mod run_dir;
 pub mod seed;
+pub mod select;
+
 pub mod synth;
 pub mod train_generator;
 

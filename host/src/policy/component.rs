@@ -77,7 +77,10 @@ impl Policy {
         }
         let roles = roles(path, &exports)?;
 
-        let unfit = |error: wasmtime::Error| PolicyError::WrongSignature { path: path.to_owned(), reason: format!("{error:#}") };
+        let unfit = |error: wasmtime::Error| PolicyError::WrongSignature {
+            path: path.to_owned(),
+            reason: format!("{error:#}"),
+        };
         let mut linker = Linker::new(engine);
         imports::link(&mut linker).map_err(unfit)?;
         wasi::link(&mut linker, &component, engine).map_err(unfit)?;
@@ -90,6 +93,11 @@ impl Policy {
     /// The file as the user named it.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file's name without folder and extension, for log lines.
+    pub fn stem(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// Of the file, in hexadecimal.
@@ -119,7 +127,8 @@ impl Policy {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |error: std::io::Error| PolicyError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+    let unreadable =
+        |error: std::io::Error| PolicyError::Unreadable { path: path.to_owned(), reason: error.to_string() };
     // Opened without fs-err, whose messages name the path: this error does already.
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let bytes = file.metadata().map_err(unreadable)?.len();
@@ -144,7 +153,11 @@ fn check_import(path: &Path, name: &str, item: &ComponentItem) -> Result<()> {
     let path = path.to_owned();
     let import = name.to_owned();
     if !matches!(item, ComponentItem::ComponentInstance(_)) {
-        return Err(PolicyError::UnknownImport { path, import, remedy: "import whole interfaces of `limbeck:policy` only" });
+        return Err(PolicyError::UnknownImport {
+            path,
+            import,
+            remedy: "import whole interfaces of `limbeck:policy` only",
+        });
     }
     match parts(name) {
         Some((_, version)) if !speaks(version) => Err(PolicyError::WrongVersion { path, found: version.to_owned() }),
@@ -176,7 +189,9 @@ fn roles(path: &Path, exports: &[String]) -> Result<Vec<Role>> {
             "limbeck:policy/scorer",
             "nor selector, weigher or planner: end the source with one of the `export_…!` macros of limbeck-policy",
         )),
-        (false, false) => Err(missing("limbeck:policy/lifecycle", "every policy needs it; limbeck-policy's macros add it")),
+        (false, false) => {
+            Err(missing("limbeck:policy/lifecycle", "every policy needs it; limbeck-policy's macros add it"))
+        }
         (false, true) => Err(missing(
             "limbeck:policy/lifecycle",
             "it is a component of another kind, or its macro `export_scorer!`, `export_selector!` or `export_weigher!` is missing",

@@ -29,20 +29,28 @@ pub enum PolicyError {
     #[error("policy `{}` doesn't fit the policy interface {}: {reason}; rebuild it against the same version", path.display(), super::component::VERSION)]
     WrongSignature { path: PathBuf, reason: String },
 
-    #[error("policy `{policy}`: its columns can't be computed: {reason}")]
+    #[error("policy `{policy}` asks for what this stage can't give: {reason}")]
     BadColumns { policy: String, reason: String },
     #[error("policy `{policy}` refused in `{call}`: {message}")]
     Refused { policy: String, call: &'static str, message: String },
 
-    #[error("policy `{policy}` used up its {budget} units of fuel in `{call}`: it loops for ever, or needs a higher `fuel` under [limits]")]
+    #[error(
+        "policy `{policy}` used up its {budget} units of fuel in `{call}`: it loops for ever, or needs a higher `fuel` under [limits]"
+    )]
     OutOfFuel { policy: String, call: &'static str, budget: u64 },
-    #[error("policy `{policy}` ran for more than {seconds} s in `{call}`: it hangs, or needs more `seconds` under [limits]")]
+    #[error(
+        "policy `{policy}` ran for more than {seconds} s in `{call}`: it hangs, or needs more `seconds` under [limits]"
+    )]
     OutOfTime { policy: String, call: &'static str, seconds: f64 },
-    #[error("policy `{policy}` wanted {what} in `{call}`, and at most {cap} are allowed: it leaks, or needs more `memory-mib` under [limits]")]
+    #[error(
+        "policy `{policy}` wanted {what} in `{call}`, and at most {cap} are allowed: it leaks, or needs more `memory-mib` under [limits]"
+    )]
     OutOfMemory { policy: String, call: &'static str, what: String, cap: String },
     #[error("policy `{policy}` ran out of stack in `{call}`: it calls itself without end")]
     OutOfStack { policy: String, call: &'static str },
-    #[error("policy `{policy}` tried to use `{what}` in `{call}`: a policy has no files, no network, no processes and no clock")]
+    #[error(
+        "policy `{policy}` tried to use `{what}` in `{call}`: a policy has no files, no network, no processes and no clock"
+    )]
     Forbidden { policy: String, call: &'static str, what: String },
     #[error("policy `{policy}` crashed in `{call}`: {message}")]
     Trap { policy: String, call: &'static str, message: String },
@@ -66,8 +74,7 @@ impl PolicyError {
             | Self::WrongVersion { .. }
             | Self::WrongRole { .. }
             | Self::UnknownImport { .. }
-            | Self::WrongSignature { .. }
-            => true,
+            | Self::WrongSignature { .. } => true,
             Self::Refused { call, .. } => *call == "init",
             _ => false,
         }

@@ -82,7 +82,8 @@ impl Policy {
         store.limiter(|state| &mut state.meter);
         arm(&mut store, limits, REPLY);
         let began = Instant::now();
-        let guests = self.guests(&mut store).map_err(|error| explain(&self.name(), "start", &mut store, limits, error))?;
+        let guests =
+            self.guests(&mut store).map_err(|error| explain(&self.name(), "start", &mut store, limits, error))?;
         let mut instance = PolicyInstance {
             store,
             guests,
@@ -210,10 +211,12 @@ impl PolicyInstance {
     }
 
     fn describe(&mut self) -> Result<()> {
-        let mut info = self.call("describe", REPLY, 0, |guests, store| guests.lifecycle.call_describe(store).map(Ok))?;
+        let mut info =
+            self.call("describe", REPLY, 0, |guests, store| guests.lifecycle.call_describe(store).map(Ok))?;
         for text in [&mut info.name, &mut info.version, &mut info.summary] {
             *text = clean(text, 200);
         }
+        self.store.data_mut().set_name(&info.name);
         self.info = info;
         Ok(())
     }

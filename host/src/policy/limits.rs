@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+use crate::plan::LimitsPlan;
+
 /// What one instance of a policy may use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -15,10 +17,17 @@ pub struct Limits {
     pub time: Duration,
 }
 
+impl From<&LimitsPlan> for Limits {
+    fn from(plan: &LimitsPlan) -> Self {
+        let memory = usize::try_from(plan.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        Self { fuel: plan.fuel, memory, time: Duration::try_from_secs_f64(plan.seconds).unwrap_or(Duration::MAX) }
+    }
+}
+
 impl Default for Limits {
-    /// 2·10⁹ units of fuel, 256 MiB, 30 s.
+    /// Those of a recipe that says nothing.
     fn default() -> Self {
-        Self { fuel: 2_000_000_000, memory: 256 << 20, time: Duration::from_secs(30) }
+        Self::from(&LimitsPlan::default())
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::progress::Progress;
+
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -25,6 +27,16 @@ impl fmt::Display for Level {
 
 /// Where the lines of a policy go: level and text, one clean line at a time.
 pub type LogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
+
+/// Lines go to the user with the policy's name before them; those at level debug nowhere.
+pub fn to_progress(progress: &Progress, policy: &str) -> LogSink {
+    let (progress, policy) = (progress.clone(), policy.to_owned());
+    Arc::new(move |level, line| match level {
+        Level::Debug => {}
+        Level::Info => progress.note(format_args!("policy {policy}: {line}")),
+        Level::Warn | Level::Error => progress.warn(format_args!("policy {policy}: {line}")),
+    })
+}
 
 /// Characters of one line.
 const LINE: usize = 1000;
@@ -97,7 +109,9 @@ impl Logger {
 /// At most `cap` characters of `text`, in which nothing steers a terminal: control characters and the marks that turn
 /// the direction of writing become spaces.
 pub fn clean(text: &str, cap: usize) -> String {
-    let steers = |c: char| c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let mut shown: String = text.chars().take(cap).map(|c| if steers(c) { ' ' } else { c }).collect();
     if text.chars().nth(cap).is_some() {
         shown.push('…');

@@ -44,7 +44,10 @@ impl fmt::Display for Found {
                  is built with `--target wasm32-wasip2`"
             ),
             Self::Text => {
-                write!(f, "is WebAssembly text, not a component in binary form: turn it into one with `wasm-tools parse`")
+                write!(
+                    f,
+                    "is WebAssembly text, not a component in binary form: turn it into one with `wasm-tools parse`"
+                )
             }
             Self::LfsPointer => write!(f, "is a Git LFS pointer, not the file itself: run `git lfs pull`"),
             Self::Archive => write!(f, "is a compressed archive: unpack it first"),
@@ -53,10 +56,9 @@ impl fmt::Display for Found {
                 "is WebAssembly of an unknown layout (version {version}, layer {layer}): build it with wit-bindgen and \
                  `--target wasm32-wasip2`"
             ),
-            Self::Truncated { bytes, needed } => write!(
-                f,
-                "is cut off: it has {bytes} bytes and needs at least {needed}; copy or build it again"
-            ),
+            Self::Truncated { bytes, needed } => {
+                write!(f, "is cut off: it has {bytes} bytes and needs at least {needed}; copy or build it again")
+            }
             Self::Unknown => write!(f, "is not a WebAssembly component, nor anything like it: check the path"),
         }
     }

@@ -51,6 +51,13 @@ impl State {
         }
     }
 
+    /// Keeps the numbers of this policy apart from those of others under the same seed.
+    pub fn set_name(&mut self, name: &str) {
+        let hash = crate::hash::sha256_bytes(name.as_bytes());
+        // Sixteen hexadecimal digits are always a u64.
+        self.seed ^= u64::from_str_radix(&hash[..16], 16).unwrap_or(0);
+    }
+
     /// Makes the next random numbers depend on the seed and `stream` only.
     pub fn restart_random(&mut self, stream: u64) {
         self.random = seed::rng(self.seed, Purpose::Policy, stream);

@@ -18,7 +18,11 @@ pub struct Forbidden(pub String);
 const WRITE: u64 = 4096;
 
 /// Links all imports from `wasi:` that the component has.
-pub fn link(linker: &mut wasmtime::component::Linker<State>, component: &Component, engine: &Engine) -> wasmtime::Result<()> {
+pub fn link(
+    linker: &mut wasmtime::component::Linker<State>,
+    component: &Component,
+    engine: &Engine,
+) -> wasmtime::Result<()> {
     for (name, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(interface) = &import.ty else { continue };
         if !name.starts_with("wasi:") {
@@ -32,7 +36,12 @@ pub fn link(linker: &mut wasmtime::component::Linker<State>, component: &Compone
     Ok(())
 }
 
-fn link_item(at: &mut LinkerInstance<State>, interface: &str, name: &str, item: &ComponentItem) -> wasmtime::Result<()> {
+fn link_item(
+    at: &mut LinkerInstance<State>,
+    interface: &str,
+    name: &str,
+    item: &ComponentItem,
+) -> wasmtime::Result<()> {
     match item {
         ComponentItem::Resource(_) => at.resource(name, ResourceType::host_dynamic(kind(name)), |_, _| Ok(())),
         ComponentItem::ComponentFunc(_) => {
@@ -51,7 +60,12 @@ fn kind(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-fn answer(path: &str, mut context: StoreContextMut<State>, arguments: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+fn answer(
+    path: &str,
+    mut context: StoreContextMut<State>,
+    arguments: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
     for argument in arguments {
         if let Val::Resource(handle) = argument {
             handle.try_into_resource_dynamic(&mut context)?; // ends the loan, or drops what was given away
@@ -102,7 +116,9 @@ fn reply(path: &str, context: &mut StoreContextMut<State>, arguments: &[Val]) ->
         "clocks/wall-clock#now" => instant(0),
         "clocks/wall-clock#resolution" => instant(1),
         "random/random#get-random-u64" | "random/insecure#get-insecure-random-u64" => Val::U64(random(context)),
-        "random/random#get-random-bytes" | "random/insecure#get-insecure-random-bytes" => random_bytes(context, arguments)?,
+        "random/random#get-random-bytes" | "random/insecure#get-insecure-random-bytes" => {
+            random_bytes(context, arguments)?
+        }
         "random/insecure-seed#insecure-seed" | "random/insecure-seed#get-insecure-seed" => {
             Val::Tuple(vec![Val::U64(random(context)), Val::U64(random(context))])
         }
@@ -117,9 +133,13 @@ fn handle(context: &mut StoreContextMut<State>, name: &str) -> wasmtime::Result<
 fn write(context: &mut StoreContextMut<State>, arguments: &[Val]) -> wasmtime::Result<()> {
     let Some(Val::List(bytes)) = arguments.last() else { return Ok(()) };
     if bytes.len() as u64 > WRITE {
-        return Err(wasmtime::Error::msg(format!("wrote {} bytes at once to a stream that takes {WRITE}", bytes.len())));
+        return Err(wasmtime::Error::msg(format!(
+            "wrote {} bytes at once to a stream that takes {WRITE}",
+            bytes.len()
+        )));
     }
-    let bytes: Vec<u8> = bytes.iter().filter_map(|byte| if let Val::U8(byte) = byte { Some(*byte) } else { None }).collect();
+    let bytes: Vec<u8> =
+        bytes.iter().filter_map(|byte| if let Val::U8(byte) = byte { Some(*byte) } else { None }).collect();
     context.data_mut().log.bytes(&bytes);
     Ok(())
 }
@@ -140,7 +160,9 @@ fn random(context: &mut StoreContextMut<State>) -> u64 {
 fn random_bytes(context: &mut StoreContextMut<State>, arguments: &[Val]) -> wasmtime::Result<Val> {
     let count = if let Some(Val::U64(count)) = arguments.first() { *count } else { 0 };
     if count > WRITE {
-        return Err(wasmtime::Error::msg(format!("asked for {count} random bytes at once, and at most {WRITE} are given")));
+        return Err(wasmtime::Error::msg(format!(
+            "asked for {count} random bytes at once, and at most {WRITE} are given"
+        )));
     }
     let mut bytes = vec![0; count as usize];
     context.data_mut().wasi_random.fill_bytes(&mut bytes);

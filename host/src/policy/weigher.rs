@@ -1,7 +1,11 @@
 //! Weights for training steps, from a policy in the sandbox.
 
-use super::{Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Source, When, compute};
-use crate::Result;
+use super::{
+    Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, compute, log,
+};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::{Error, Result};
 
 /// What is known of a training step. Logits are rows × `classes_total`, before softmax, at temperature 1.
 #[derive(Clone, Copy)]
@@ -40,6 +44,42 @@ pub trait Weigher {
     }
 }
 
+/// The weigher of a plan, compiled once; every training starts its own copy.
+pub struct WeigherFactory {
+    policy: Policy,
+    config_json: String,
+    limits: Limits,
+    seed: u64,
+    classes: u32,
+    progress: Progress,
+}
+
+impl WeigherFactory {
+    /// `None` when the plan names no weigher. Fails when the file is no policy or plays another role.
+    pub fn open(plan: &Plan, progress: &Progress) -> Result<Option<Self>> {
+        let Some(weigher) = &plan.distill.weigher else { return Ok(None) };
+        let policy = Policy::open(&Sandbox::new()?, &weigher.policy)?;
+        policy.role(&[Role::Weigher])?;
+        Ok(Some(Self {
+            policy,
+            config_json: weigher.config.to_string(),
+            limits: Limits::from(&plan.limits),
+            seed: plan.run.seed,
+            classes: plan.data.classes as u32,
+            progress: progress.clone(),
+        }))
+    }
+
+    /// A fresh weigher for one training of `total_steps` steps. Fails when the policy refuses its configuration, or asks
+    /// for a column that training doesn't have.
+    pub fn start(&self, total_steps: u64) -> Result<Box<dyn Weigher>> {
+        let config_json = self.config_json.clone();
+        let env = Env { config_json, classes: self.classes, feature_dim: 0, total_steps };
+        let log = log::to_progress(&self.progress, &self.policy.stem());
+        Ok(Box::new(SandboxedWeigher::start(&self.policy, &env, self.seed, &self.limits, log)?))
+    }
+}
+
 /// A weigher in the sandbox.
 pub struct SandboxedWeigher {
     instance: PolicyInstance,
@@ -51,33 +91,25 @@ impl SandboxedWeigher {
     pub fn start(policy: &Policy, env: &Env, seed: u64, limits: &Limits, log: LogSink) -> Result<Self> {
         policy.role(&[Role::Weigher])?;
         let instance = policy.start(env, seed, limits, log)?;
-        let probe = vec![0.0; env.classes as usize];
-        source(&probe_step(&probe), true)
-            .and_then(|source| compute(&source, &instance.setup().needs))
-            .map_err(|reason| unknown(&instance, reason))?;
+        let logits = vec![0.0; env.classes as usize];
+        let step = StepColumns {
+            epoch: 0,
+            step: 0,
+            classes: &[0],
+            ids: &[0],
+            teacher_logits: &logits,
+            student_logits: &logits,
+            classes_total: logits.len(),
+        };
+        // One image shows whether every column is there, before any work is done.
+        compute(&source(&step, true), &instance.setup().needs)
+            .map_err(|reason| PolicyError::BadColumns { policy: policy.path().display().to_string(), reason })?;
         Ok(Self { instance })
     }
 }
 
-/// A step of one image, to try whether the columns can be computed.
-fn probe_step(logits: &[f32]) -> StepColumns<'_> {
-    StepColumns {
-        epoch: 0,
-        step: 0,
-        classes: &[0],
-        ids: &[0],
-        teacher_logits: logits,
-        student_logits: logits,
-        classes_total: logits.len(),
-    }
-}
-
-fn unknown(instance: &PolicyInstance, reason: String) -> PolicyError {
-    PolicyError::BadColumns { policy: instance.policy().path().display().to_string(), reason }
-}
-
-fn source<'a>(step: &StepColumns<'a>, student: bool) -> std::result::Result<Source<'a>, String> {
-    Ok(Source {
+fn source<'a>(step: &StepColumns<'a>, student: bool) -> Source<'a> {
+    Source {
         classes: step.classes_total,
         class: step.classes,
         id: step.ids,
@@ -85,14 +117,14 @@ fn source<'a>(step: &StepColumns<'a>, student: bool) -> std::result::Result<Sour
         student: student.then_some(step.student_logits),
         features: None,
         metadata: None,
-    })
+    }
 }
 
 impl Weigher for SandboxedWeigher {
     fn weigh(&mut self, step: StepColumns<'_>) -> Result<Vec<f32>> {
-        let columns = source(&step, !step.student_logits.is_empty())
-            .and_then(|source| compute(&source, &self.instance.setup().needs))
-            .map_err(|reason| unknown(&self.instance, reason))?;
+        let source = source(&step, !step.student_logits.is_empty());
+        let columns = compute(&source, &self.instance.setup().needs)
+            .map_err(|reason| Error::failed(format!("weights of step {}: {reason}", step.step)))?;
         let when = When { round: 0, epoch: step.epoch, step: step.step };
         let mut weights = self.instance.weigh(columns, when)?;
         normalise(&mut weights);
@@ -110,7 +142,7 @@ impl Weigher for SandboxedWeigher {
         let name = self.instance.policy().path().display();
         let (version, state) = state
             .split_first_chunk()
-            .ok_or_else(|| crate::Error::failed(format!("the saved state of policy `{name}` is cut off")))?;
+            .ok_or_else(|| Error::failed(format!("the saved state of policy `{name}` is cut off")))?;
         Ok(self.instance.restore(u32::from_le_bytes(*version), state)?)
     }
 

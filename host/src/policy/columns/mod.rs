@@ -102,7 +102,7 @@ pub struct Source<'a> {
 
 const SCALARS: [&str; 7] = ["max-prob", "margin", "entropy", "p-class", "correct", "rank-class", "loss"];
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     /// The names of all columns that this source can give.
     pub fn available(&self) -> Vec<String> {
         let mut names = vec!["class".to_owned(), "id".to_owned()];
@@ -119,6 +119,26 @@ impl Source<'_> {
         names
     }
 
+    /// Some rows of this source. Panics when they are out of range.
+    pub fn window(&self, rows: std::ops::Range<usize>) -> Self {
+        let wide = |width: usize| rows.start * width..rows.end * width;
+        let logits = |all: &'a [f32]| &all[wide(self.classes)];
+        Self {
+            classes: self.classes,
+            class: &self.class[rows.clone()],
+            id: &self.id[rows.clone()],
+            teacher: self.teacher.map(logits),
+            student: self.student.map(logits),
+            features: self.features.map(|(all, width)| (&all[wide(width)], width)),
+            metadata: self.metadata.map(|all| Metadata {
+                guidance: &all.guidance[rows.clone()],
+                steps: &all.steps[rows.clone()],
+                seed: &all.seed[rows.clone()],
+                round: &all.round[rows.clone()],
+            }),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let (rows, logits) = (self.class.len(), self.class.len() * self.classes);
         let lengths = [
@@ -126,7 +146,12 @@ impl Source<'_> {
             ("teacher logits", self.teacher.map_or(logits, <[f32]>::len), logits),
             ("student logits", self.student.map_or(logits, <[f32]>::len), logits),
             ("features", self.features.map_or(0, |(f, _)| f.len()), self.features.map_or(0, |(_, width)| rows * width)),
-            ("provenances", self.metadata.map_or(rows, |m| m.guidance.len().min(m.steps.len()).min(m.seed.len()).min(m.round.len())), rows),
+            (
+                "provenances",
+                self.metadata
+                    .map_or(rows, |m| m.guidance.len().min(m.steps.len()).min(m.seed.len()).min(m.round.len())),
+                rows,
+            ),
         ];
         for (what, found, expected) in lengths {
             if found != expected {
@@ -193,7 +218,8 @@ fn column_of(
     match scalar {
         "logits" => return Ok(Some((classes, Numbers::F32(logits.to_vec())))),
         "probs" => {
-            let probabilities = probabilities(logits, classes).ok_or_else(|| format!("the {who}'s logits are not finite numbers"))?;
+            let probabilities =
+                probabilities(logits, classes).ok_or_else(|| format!("the {who}'s logits are not finite numbers"))?;
             return Ok(Some((classes, Numbers::F32(probabilities))));
         }
         _ => {}

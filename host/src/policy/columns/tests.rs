@@ -36,7 +36,8 @@ fn scalars_have_their_meaning() {
 fn extreme_logits_stay_finite() {
     let logits = [1e30, -1e30, 0.0];
     let all = source(&[1], &[0], &logits, None).available();
-    let wanted: Vec<String> = all.into_iter().filter(|name| name.starts_with("teacher.") && !name.ends_with("logits")).collect();
+    let wanted: Vec<String> =
+        all.into_iter().filter(|name| name.starts_with("teacher.") && !name.ends_with("logits")).collect();
     let columns = compute(&source(&[1], &[0], &logits, None), &wanted).unwrap();
     for (name, _, numbers) in columns.iter() {
         let Numbers::F32(numbers) = numbers else { panic!("{name} is not f32") };
