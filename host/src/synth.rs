@@ -46,6 +46,28 @@ pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> R
     contact_sheet(plan, run)
 }
 
+/// Refuses a generator that can't draw what the plan asks for.
+pub fn check(plan: &Plan, generator: &Generator) -> Result<()> {
+    let model = &generator.config.model;
+    let shown = plan.generator.weights.display();
+    let complaint = if model.classes != plan.data.classes {
+        format!(
+            "draws {} classes, `data.classes` is {}: name a generator of these classes",
+            model.classes, plan.data.classes
+        )
+    } else if model.channels != 1 && model.channels != 3 {
+        format!("draws {} channels: only grey (1) and RGB (3) images can be drawn", model.channels)
+    } else if plan.synth.steps > generator.config.steps {
+        format!(
+            "was trained with {} steps, `synth.steps` is {}: take at most these",
+            generator.config.steps, plan.synth.steps
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::input(format!("generator `{shown}` {complaint}")))
+}
+
 /// The picture of the pool, rows by class.
 fn contact_sheet(plan: &Plan, run: &RunDir) -> Result<()> {
     let path = format!("{}/contact-sheet.png", pool::round_dir(ROUND));
@@ -71,29 +93,10 @@ struct Artist<'a> {
 impl<'a> Artist<'a> {
     fn new(plan: &'a Plan, progress: &Progress, device: &'a Device) -> Result<Self> {
         let generator = Generator::open(&plan.generator.weights, device)?;
-        let model = &generator.config.model;
-        let shown = plan.generator.weights.display();
-        if model.classes != plan.data.classes {
-            return Err(Error::input(format!(
-                "generator `{shown}` draws {} classes, `data.classes` is {}: name a generator of these classes",
-                model.classes, plan.data.classes
-            )));
-        }
-        if model.channels != 1 && model.channels != 3 {
-            return Err(Error::input(format!(
-                "generator `{shown}` draws {} channels: only grey (1) and RGB (3) images can be drawn",
-                model.channels
-            )));
-        }
+        check(plan, &generator)?;
         let SynthPlan { steps, images, .. } = plan.synth;
-        if steps > generator.config.steps {
-            return Err(Error::input(format!(
-                "`synth.steps` is {steps}, but generator `{shown}` was trained with {} steps: take at most these",
-                generator.config.steps
-            )));
-        }
         let schedule = Schedule::respaced(generator.config.schedule, generator.config.steps, steps);
-        let guided_channels = plan.synth.guided_channels.unwrap_or(model.channels);
+        let guided_channels = plan.synth.guided_channels.unwrap_or(generator.config.model.channels);
         let bar = progress.stage("synth", images as u64, "images");
         Ok(Self { plan, generator, schedule, guided_channels, bar, device })
     }
