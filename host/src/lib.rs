@@ -9,6 +9,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod diffusion;
+pub mod fidelity;
 mod error;
 pub mod eval;
 mod hash;
