@@ -16,7 +16,7 @@ mod table;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use limbeck_backend::abi::QueryFn;
+use limbeck_backend::{Backend, table_of};
 pub use limbeck_backend::{Level, Manifest};
 use serde::Serialize;
 
@@ -87,20 +87,15 @@ pub fn open_classifier_with(plan: &TeacherPlan, device: &Device, services: Servi
 /// Makes a classifier of a backend that is linked into this program: the same table, the same checks.
 ///
 /// `config` is what a recipe's `config` table would be, with `weights` in it.
-///
-/// # Safety
-/// `query` is the `limbeck_backend_query_v1` of a backend.
-pub unsafe fn link_classifier(
-    query: QueryFn,
+pub fn link_classifier<B: Backend>(
     config: &serde_json::Value,
     device: &Device,
     services: Services,
 ) -> Result<Box<dyn Classifier>> {
-    let shown = "linked in";
-    // SAFETY: the caller's promise.
-    let table = unsafe { Table::negotiate(query, shown) }?;
-    let shown = table.manifest.name.clone();
-    classifier(table, &shown, "", Path::new("/"), config, device, services)
+    let shown = std::any::type_name::<B>();
+    // SAFETY: a table made by `limbeck-backend` itself.
+    let table = unsafe { Table::check(table_of::<B>(), shown) }?;
+    classifier(table, shown, "", Path::new("/"), config, device, services)
 }
 
 /// What [`inspect`] tells about a plugin's file.
