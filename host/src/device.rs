@@ -59,7 +59,10 @@ pub fn cuda_built_in() -> bool {
 fn open_cuda(number: usize) -> Result<Device> {
     let opened = candle_core::CudaDevice::new_with_stream(number);
     opened.map(Device::Cuda).map_err(|error| {
-        Error::input(format!("device `cuda:{number}` can't be opened: {}: try another, or --device cpu", Error::from(error)))
+        Error::input(format!(
+            "device `cuda:{number}` can't be opened: {}: try another, or --device cpu",
+            Error::from(error)
+        ))
     })
 }
 
