@@ -19,5 +19,7 @@ pub mod progress;
 pub mod recipe;
 pub mod run_dir;
 pub mod seed;
+pub mod train_classifier;
+pub mod training;
 
 pub use error::{Context, Error, Result};
