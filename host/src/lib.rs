@@ -5,10 +5,12 @@
 
 pub mod accuracy;
 pub mod backend;
+pub mod bench;
 pub mod config;
 pub mod data;
 pub mod device;
 pub mod diffusion;
+pub mod distill;
 mod error;
 pub mod eval;
 mod hash;

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use candle_core::{DType, Device, Tensor};
 
 use super::arms::Arm;
+use crate::Result;
 use crate::backend::Classifier;
 use crate::training::Augmented;
-use crate::Result;
 
 /// Images graded at a time when all of them are.
 const BATCH: usize = 250;

@@ -4,14 +4,11 @@
 
 mod arms;
 mod grader;
-mod loss;
 mod trainer;
 mod weights;
 
 use candle_core::Device;
-use limbeck_models::{Params, classifier};
 
-pub use self::loss::kd_loss;
 use self::arms::Arm;
 use self::grader::Grader;
 use self::trainer::Trainer;
@@ -54,8 +51,8 @@ pub fn run(
     Ok(())
 }
 
-/// Fails where the teacher or the student can't take images like those of `data`: to be asked before long work.
-pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
+/// Fails where the teacher grades other images or classes than those of `data`.
+fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
     let found = (data.channels, data.height, data.width);
     let taught = (teacher.channels, teacher.height, teacher.width);
     if found != taught {
@@ -73,8 +70,6 @@ pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()
     if data.height != data.width {
         return Err(Error::input(format!("they are {}x{}, students take squares", data.height, data.width)));
     }
-    let (name, params) = (&plan.distill.student, Params::from_seed(0, &Device::Cpu));
-    classifier::build(name, plan.data.classes, data.channels, data.height, &params).context("`distill.student`")?;
     Ok(())
 }
 

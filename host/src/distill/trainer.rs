@@ -4,12 +4,12 @@ use std::fmt::Display;
 
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint::{self, Checkpoint};
+use limbeck_models::ops::kd_loss;
 
+use super::MakeWeigher;
 use super::arms::Arm;
 use super::grader::Grader;
-use super::loss::kd_loss;
 use super::weights::MeanWeights;
-use super::MakeWeigher;
 use crate::accuracy::evaluate;
 use crate::data::Dataset;
 use crate::plan::Plan;

@@ -9,9 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
 use rayon::prelude::*;
 
+use crate::Result;
 use crate::data::Dataset;
 use crate::plan::AugmentPlan;
-use crate::Result;
 
 /// A varied batch.
 pub struct Augmented {

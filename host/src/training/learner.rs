@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
+use limbeck_models::Params;
 use limbeck_models::checkpoint::{self, Checkpoint};
 use limbeck_models::classifier::{self, Network, Output};
 use limbeck_models::optim::Optimizer;
-use limbeck_models::Params;
 
 use super::normal::{self, Normal};
 use crate::plan::OptimizerPlan;

@@ -1,8 +1,6 @@
 //! The distillation loss of Hinton et al. (arXiv 1503.02531), as DM-KD uses it.
 
-use candle_core::{D, Tensor};
-
-use crate::Result;
+use candle_core::{D, Result, Tensor};
 
 /// `τ² · mean over i of wᵢ · KL(softmax(teacherᵢ / τ) ‖ softmax(studentᵢ / τ))`, a scalar ≥ 0.
 ///
@@ -17,15 +15,14 @@ pub fn kd_loss(student: &Tensor, teacher: &Tensor, weights: Option<&Tensor>, tem
         Some(weights) => (each * weights)?,
         None => each,
     };
-    Ok((each.mean_all()? * (temperature * temperature))?)
+    each.mean_all()? * (temperature * temperature)
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
-    use limbeck_models::checkpoint;
-
     use super::*;
+    use crate::checkpoint;
+    use candle_core::{Device, Var};
 
     fn tensor(values: &[[f32; 3]]) -> Tensor {
         Tensor::new(values, &Device::Cpu).unwrap()
@@ -72,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_weight_of_zero_takes_an_image_out() {
-        let (student, teacher) = (tensor(&[[1.0, 2.0, 3.0], [3.0, 0.0, 0.0]]), tensor(&[[3.0, 2.0, 1.0], [0.0, 3.0, 1.0]]));
+        let (student, teacher) =
+            (tensor(&[[1.0, 2.0, 3.0], [3.0, 0.0, 0.0]]), tensor(&[[3.0, 2.0, 1.0], [0.0, 3.0, 1.0]]));
         let first = loss(&student.narrow(0, 0, 1).unwrap(), &teacher.narrow(0, 0, 1).unwrap(), None, 2.0);
         let weighted = loss(&student, &teacher, Some(&[2.0, 0.0]), 2.0);
         assert!((weighted - first).abs() < 1e-6, "{weighted} {first}");
