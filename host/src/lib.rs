@@ -5,13 +5,15 @@
 
 pub mod accuracy;
 pub mod backend;
+pub mod bench;
 pub mod config;
 pub mod data;
 pub mod device;
 pub mod diffusion;
-pub mod fidelity;
+pub mod distill;
 mod error;
 pub mod eval;
+pub mod fidelity;
 mod hash;
 mod optimizer;
 pub mod plan;
@@ -23,8 +25,9 @@ pub mod report;
 pub mod run_dir;
 pub mod seed;
 pub mod select;
-
 pub mod synth;
+pub mod train_classifier;
 pub mod train_generator;
+pub mod training;
 
 pub use error::{Context, Error, Result};
