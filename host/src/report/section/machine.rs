@@ -1,6 +1,6 @@
 //! What the run cost: time by stage, and what the policies used.
 
-use super::{Section, card, grid, table};
+use super::{Section, card, table};
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
 use crate::report::view::PolicyUse;
@@ -15,7 +15,7 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
         return None;
     }
     let lead = "Policies are sandboxed components: fuel counts their instructions, and neither fuel nor memory can pass the limits of the recipe.";
-    Some(Section { id: "cost", title: "What it took", lead: lead.into(), body: grid(cards) })
+    Some(Section { id: "cost", title: "What it took", lead: lead.into(), body: cards.into_iter().collect() })
 }
 
 fn timings(inputs: &Inputs) -> Option<Html> {
@@ -47,7 +47,8 @@ fn timings(inputs: &Inputs) -> Option<Html> {
 fn policies(inputs: &Inputs) -> Option<Html> {
     let rows = inputs.policies.iter().map(|(role, policy)| row(role, policy)).collect::<Vec<_>>();
     let head = ["policy", "role", "calls", "fuel", "peak memory", "time"];
-    (!rows.is_empty()).then(|| card("Policies", "What each policy used in all its calls.", table(&head, rows)))
+    (!rows.is_empty())
+        .then(|| card("Policies", "What each policy used in all its calls, over all seeds.", table(&head, rows)))
 }
 
 fn row(role: &str, policy: &PolicyUse) -> Vec<String> {
