@@ -59,10 +59,11 @@ pub(super) fn large(count: u64) -> String {
     }
 }
 
-/// A time: `0.4 s`, `42.0 s`, `3 min 05 s`.
+/// A time: `40 ms`, `42.0 s`, `3 min 05 s`.
 pub(super) fn seconds(time: f64) -> String {
     let whole = time.max(0.0).round() as u64;
     match whole {
+        _ if time < 1.0 => format!("{:.0}\u{202f}ms", 1000.0 * time.max(0.0)),
         0..60 => format!("{time:.1}\u{202f}s"),
         60..3600 => format!("{}\u{202f}min {:02}\u{202f}s", whole / 60, whole % 60),
         _ => format!("{}\u{202f}h {:02}\u{202f}min", whole / 3600, whole % 3600 / 60),
@@ -98,7 +99,7 @@ mod tests {
         assert_eq!([tick(0.5, 0.25), tick(20.0, 10.0), tick(-1e-17, 0.1)], ["0.5", "20", "0.0"]);
         assert_eq!(
             [seconds(0.42), seconds(185.0), seconds(7_800.0)],
-            ["0.4\u{202f}s", "3\u{202f}min 05\u{202f}s", "2\u{202f}h 10\u{202f}min"]
+            ["420\u{202f}ms", "3\u{202f}min 05\u{202f}s", "2\u{202f}h 10\u{202f}min"]
         );
         assert_eq!([bytes(12), bytes(1_572_864)], ["12\u{202f}B", "1.5\u{202f}MiB"]);
         assert_eq!([counted(1, "seed"), counted(2_000, "image")], ["1 seed", "2,000 images"]);

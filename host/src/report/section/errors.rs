@@ -11,7 +11,7 @@ use crate::report::words;
 
 /// With more classes than this a matrix can't be read; the most frequent errors are listed instead.
 const MOST_CLASSES: usize = 20;
-const MOST_CONFUSED: usize = 10;
+const MOST_CONFUSED: usize = 9;
 
 pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let judgement = inputs.judgement.as_ref()?;

@@ -22,11 +22,12 @@ fn timings(inputs: &Inputs) -> Option<Html> {
     let mut stages = inputs.summary.seconds.iter().filter(|(name, _)| *name != "total").collect::<Vec<_>>();
     stages.sort_by_key(|(name, _)| STAGES.iter().position(|stage| stage == name).unwrap_or(STAGES.len()));
     let total = stages.iter().map(|(_, seconds)| seconds.max(0.0)).sum::<f64>();
-    if stages.is_empty() || total <= 0.0 {
+    let longest = stages.iter().map(|(_, seconds)| **seconds).fold(0.0, f64::max);
+    if longest <= 0.0 {
         return None;
     }
     let row = |(name, seconds): &(&String, &f64)| {
-        let share = seconds.max(0.0) / total;
+        let share = seconds.max(0.0) / longest;
         html!(
             "<tr><th scope=\"row\">{}</th><td class=\"meter\"><span style=\"--share:{}\"></span></td><td>{}</td></tr>",
             words::clipped(name, 40),
