@@ -8,16 +8,22 @@ pub mod backend;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod diffusion;
 mod error;
 pub mod eval;
 mod hash;
-
+mod optimizer;
 pub mod plan;
+pub mod policy;
 pub mod pool;
 pub mod progress;
 pub mod recipe;
 pub mod report;
 pub mod run_dir;
 pub mod seed;
+pub mod select;
+
+pub mod synth;
+pub mod train_generator;
 
 pub use error::{Context, Error, Result};

@@ -3,33 +3,24 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
+use limbeck_models::Params;
 use limbeck_models::checkpoint;
 use limbeck_models::dit::{Dit, DitConfig};
 use limbeck_models::optim::{Ema, Optimizer};
-use limbeck_models::Params;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
-use crate::diffusion::schedule::{BetaSchedule, Schedule};
+use crate::diffusion::generator::GeneratorConfig;
+use crate::diffusion::schedule::Schedule;
 use crate::diffusion::training_loss::{Batch, hybrid_loss};
-use crate::plan::GeneratorTrainPlan;
+use crate::plan::{DitPlan, GeneratorTrainPlan};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::{Error, Result};
-
-/// What a generator's weights file says of itself, as JSON under `config`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct GeneratorConfig {
-    pub model: DitConfig,
-    /// Steps of the training schedule.
-    pub steps: usize,
-    pub schedule: BetaSchedule,
-}
 
 /// The resume point, and the finished weights, in the run directory.
 const STATE: &str = "state.safetensors";
@@ -51,7 +42,13 @@ struct Metrics {
 
 /// Trains as `plan` says, in `run`, going on from its resume point where there is one. Writes `generator.safetensors`,
 /// the moving average of the weights in half precision.
-pub fn train(plan: &GeneratorTrainPlan, data: &Dataset, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
+pub fn train(
+    plan: &GeneratorTrainPlan,
+    data: &Dataset,
+    run: &RunDir,
+    progress: &Progress,
+    device: &Device,
+) -> Result<()> {
     let mut training = Training::start(plan, data, run, device)?;
     let total = training.total_steps;
     let bar = progress.stage("generator", total * plan.batch as u64, "images");
@@ -103,7 +100,8 @@ impl<'a> Training<'a> {
             Some(tensors) => Params::resume(tensors, device),
             None => Params::from_seed(plan.seed, device),
         };
-        let net = Dit::new(&plan.model, &params)?;
+        let model = model(plan, data)?;
+        let net = Dit::new(&model, &params)?;
         let mut optimizer = Optimizer::new(plan.optimizer.rule(), params.parameters())?;
         let ema = Ema::new(plan.ema, &params.parameters())?;
         if let (Some(moments), Some(averages)) = (part("moments."), part("ema.")) {
@@ -117,7 +115,19 @@ impl<'a> Training<'a> {
         if total_steps == 0 {
             return Err(Error::input(format!("{} images are too few for one batch of {}", data.len(), plan.batch)));
         }
-        Ok(Self { plan, data, device, schedule, params, net, optimizer, ema, step, total_steps, order: (u64::MAX, vec![]) })
+        Ok(Self {
+            plan,
+            data,
+            device,
+            schedule,
+            params,
+            net,
+            optimizer,
+            ema,
+            step,
+            total_steps,
+            order: (u64::MAX, vec![]),
+        })
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -135,8 +145,10 @@ impl<'a> Training<'a> {
         let images = ((images.to_device(self.device)? * 2.0)? - 1.0)?;
         let mut random = rng(self.plan.seed, Purpose::Noise, self.step);
         let none = self.data.classes as u32;
-        let labels: Vec<u32> =
-            labels.iter().map(|&label| if random.random::<f32>() < self.plan.label_dropout { none } else { label }).collect();
+        let labels: Vec<u32> = labels
+            .iter()
+            .map(|&label| if random.random::<f32>() < self.plan.label_dropout { none } else { label })
+            .collect();
         let steps: Vec<usize> = rows.iter().map(|_| random.random_range(0..self.schedule.steps.len())).collect();
         let noise: Vec<f32> = (0..images.elem_count()).map(|_| random.sample(StandardNormal)).collect();
         let noise = Tensor::from_vec(noise, images.shape(), self.device)?;
@@ -172,7 +184,8 @@ impl<'a> Training<'a> {
     /// Everything that resuming needs, as the bytes of one file.
     fn state(&self) -> Result<Vec<u8>> {
         let mut tensors = BTreeMap::new();
-        let parts = [("param.", self.params.state()), ("moments.", self.optimizer.state()?), ("ema.", self.ema.state())];
+        let parts =
+            [("param.", self.params.state()), ("moments.", self.optimizer.state()?), ("ema.", self.ema.state())];
         for (prefix, part) in parts {
             tensors.extend(part.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
@@ -185,7 +198,7 @@ impl<'a> Training<'a> {
         let half = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_dtype(DType::F16)?));
         let tensors: BTreeMap<_, _> = self.ema.state().into_iter().map(half).collect::<Result<_>>()?;
         let config = GeneratorConfig {
-            model: self.plan.model.clone(),
+            model: self.net.config().clone(),
             steps: self.plan.diffusion.steps,
             schedule: self.plan.diffusion.schedule,
         };
@@ -193,6 +206,19 @@ impl<'a> Training<'a> {
         let metadata = BTreeMap::from([("network".to_owned(), "dit".to_owned()), ("config".to_owned(), config)]);
         Ok(checkpoint::to_bytes(&tensors, &metadata)?)
     }
+}
+
+/// The whole shape of the network: what the plan says of it, and what the images say.
+fn model(plan: &GeneratorTrainPlan, data: &Dataset) -> Result<DitConfig> {
+    if data.height != data.width {
+        return Err(Error::input(format!(
+            "the images are {}x{}, a DiT draws squares: crop them first",
+            data.height, data.width
+        )));
+    }
+    let DitPlan { patch, width, depth, heads } = plan.model;
+    let (size, channels, classes) = (data.height, data.channels, data.classes);
+    Ok(DitConfig { size, channels, patch, width, depth, heads, classes })
 }
 
 /// The tensors whose names start with `prefix`, without it.

@@ -44,8 +44,8 @@ impl PluginClassifier {
                 Ok(rows)
             }
             _ => Err(Error::failed(format!(
-                "teacher `{}` needs f32 images [n, {}, {}, {}], it got {:?} {:?}",
-                info.name,
+                "plugin `{}` needs f32 images [n, {}, {}, {}], it got {:?} {:?}",
+                self.instance.shown(),
                 info.channels,
                 info.height,
                 info.width,

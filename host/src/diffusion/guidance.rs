@@ -49,11 +49,8 @@ impl Denoiser for Guided<'_> {
         let with = epsilon.narrow(1, 0, k)?;
         let without = out.narrow(0, n, n)?.narrow(1, 0, k)?;
         let steered = (&without + ((with - &without)? * self.scale)?)?;
-        let epsilon = if k == channels {
-            steered
-        } else {
-            Tensor::cat(&[steered, epsilon.narrow(1, k, channels - k)?], 1)?
-        };
+        let epsilon =
+            if k == channels { steered } else { Tensor::cat(&[steered, epsilon.narrow(1, k, channels - k)?], 1)? };
         Ok(Prediction { epsilon: epsilon.contiguous()?, variance })
     }
 }

@@ -1,0 +1,266 @@
+//! The columns that a policy may read, computed from logits, features and provenance. Only those asked for are computed.
+//!
+//! `p` is the teacher's softmax, `q` the student's, `y` the intended class, `C` the number of classes. Logarithms are
+//! natural; sums run in f64 with one `exp` on every machine, so that the same logits give the same columns everywhere.
+//! Rows of `teacher.max-prob`, `margin`, `entropy`, `p-class`, `correct`, `rank-class` and `loss` cost C exponentials
+//! together, `kl` 2 C more; everything else is a copy. Meanings and ranges are listed in `limbeck_policy::column`.
+
+mod softmax;
+
+use softmax::{Grade, divergence, probabilities};
+
+/// The numbers of a column, row after row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Numbers {
+    F32(Vec<f32>),
+    U64(Vec<u64>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Column {
+    name: String,
+    width: usize,
+    numbers: Numbers,
+}
+
+/// A batch of images as columns of numbers, owned by the host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Columns {
+    rows: usize,
+    columns: Vec<Column>,
+}
+
+impl Columns {
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Name, width and numbers of each column.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, usize, &Numbers)> {
+        self.columns.iter().map(|column| (column.name.as_str(), column.width, &column.numbers))
+    }
+
+    /// `rows` rows from row `start` of an f32 column, or why not.
+    pub fn f32_range(&self, name: &str, start: u32, rows: u32) -> Result<&[f32], String> {
+        let (column, start, end) = self.range(name, start, rows)?;
+        match &column.numbers {
+            Numbers::F32(numbers) => Ok(&numbers[start..end]),
+            Numbers::U64(_) => Err(format!("column `{name}` holds u64 numbers: read it with `u64s`")),
+        }
+    }
+
+    /// `rows` rows from row `start` of a u64 column, or why not.
+    pub fn u64_range(&self, name: &str, start: u32, rows: u32) -> Result<&[u64], String> {
+        let (column, start, end) = self.range(name, start, rows)?;
+        match &column.numbers {
+            Numbers::U64(numbers) => Ok(&numbers[start..end]),
+            Numbers::F32(_) => Err(format!("column `{name}` holds f32 numbers: read it with `f32s`")),
+        }
+    }
+
+    fn range(&self, name: &str, start: u32, rows: u32) -> Result<(&Column, usize, usize), String> {
+        let column = self.columns.iter().find(|column| column.name == name);
+        let column = column.ok_or_else(|| format!("there is no column `{name}`: name it in `needs`"))?;
+        let end = u64::from(start) + u64::from(rows);
+        if end > self.rows as u64 {
+            return Err(format!("rows {start} to {end} were asked for, the batch has {}", self.rows));
+        }
+        Ok((column, start as usize * column.width, end as usize * column.width))
+    }
+
+    fn push(&mut self, name: &str, width: usize, numbers: Numbers) {
+        self.columns.push(Column { name: name.to_owned(), width, numbers });
+    }
+}
+
+/// How images were drawn, one entry a row.
+#[derive(Clone, Copy)]
+pub struct Metadata<'a> {
+    pub guidance: &'a [f32],
+    pub steps: &'a [u32],
+    pub seed: &'a [u64],
+    pub round: &'a [u32],
+}
+
+/// What columns are computed from. `None` where the stage doesn't have it: a policy that asks for it is refused.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// C.
+    pub classes: usize,
+    /// The intended class of each row.
+    pub class: &'a [u32],
+    /// The pool's id of each row.
+    pub id: &'a [u64],
+    /// Logits, rows × C.
+    pub teacher: Option<&'a [f32]>,
+    /// Logits, rows × C.
+    pub student: Option<&'a [f32]>,
+    /// Features, rows × the second number.
+    pub features: Option<(&'a [f32], usize)>,
+    pub metadata: Option<Metadata<'a>>,
+}
+
+const SCALARS: [&str; 7] = ["max-prob", "margin", "entropy", "p-class", "correct", "rank-class", "loss"];
+
+impl<'a> Source<'a> {
+    /// The names of all columns that this source can give.
+    pub fn available(&self) -> Vec<String> {
+        let mut names = vec!["class".to_owned(), "id".to_owned()];
+        for (model, logits) in [("teacher", self.teacher), ("student", self.student)] {
+            if logits.is_some() {
+                names.extend(SCALARS.iter().chain(&["logits", "probs"]).map(|scalar| format!("{model}.{scalar}")));
+            }
+        }
+        names.extend((self.teacher.is_some() && self.student.is_some()).then(|| "kl".to_owned()));
+        names.extend(self.features.map(|_| "teacher.features".to_owned()));
+        if self.metadata.is_some() {
+            names.extend(["guidance", "steps", "seed", "round"].map(str::to_owned));
+        }
+        names
+    }
+
+    /// Some rows of this source. Panics when they are out of range.
+    pub fn window(&self, rows: std::ops::Range<usize>) -> Self {
+        let wide = |width: usize| rows.start * width..rows.end * width;
+        let logits = |all: &'a [f32]| &all[wide(self.classes)];
+        Self {
+            classes: self.classes,
+            class: &self.class[rows.clone()],
+            id: &self.id[rows.clone()],
+            teacher: self.teacher.map(logits),
+            student: self.student.map(logits),
+            features: self.features.map(|(all, width)| (&all[wide(width)], width)),
+            metadata: self.metadata.map(|all| Metadata {
+                guidance: &all.guidance[rows.clone()],
+                steps: &all.steps[rows.clone()],
+                seed: &all.seed[rows.clone()],
+                round: &all.round[rows.clone()],
+            }),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (rows, logits) = (self.class.len(), self.class.len() * self.classes);
+        let lengths = [
+            ("ids", self.id.len(), rows),
+            ("teacher logits", self.teacher.map_or(logits, <[f32]>::len), logits),
+            ("student logits", self.student.map_or(logits, <[f32]>::len), logits),
+            ("features", self.features.map_or(0, |(f, _)| f.len()), self.features.map_or(0, |(_, width)| rows * width)),
+            (
+                "provenances",
+                self.metadata
+                    .map_or(rows, |m| m.guidance.len().min(m.steps.len()).min(m.seed.len()).min(m.round.len())),
+                rows,
+            ),
+        ];
+        for (what, found, expected) in lengths {
+            if found != expected {
+                return Err(format!("{found} {what} for {rows} images, expected {expected}"));
+            }
+        }
+        match self.class.iter().find(|&&class| class as usize >= self.classes) {
+            Some(class) => Err(format!("class {class} of {}", self.classes)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Computes the named columns of a batch. Fails on a name that the source can't give, on logits that are not finite, and
+/// where the parts of the source don't fit together.
+pub fn compute(source: &Source, needs: &[String]) -> Result<Columns, String> {
+    source.check()?;
+    let mut columns = Columns { rows: source.class.len(), columns: Vec::with_capacity(needs.len()) };
+    let graded = |model: &str| SCALARS.iter().any(|scalar| needs.iter().any(|n| n.strip_prefix(model) == Some(scalar)));
+    let grade = |who, logits: Option<&[f32]>| match logits {
+        Some(logits) => grades(who, logits, source).map(Some),
+        None => Ok(None),
+    };
+    let teacher = if graded("teacher.") { grade("teacher", source.teacher)? } else { None };
+    let student = if graded("student.") { grade("student", source.student)? } else { None };
+
+    for name in needs {
+        let (width, numbers) = match name.split_once('.') {
+            Some(("teacher", "features")) => source.features.map(|(f, width)| (width, Numbers::F32(f.to_vec()))),
+            Some(("teacher", rest)) => column_of("teacher", rest, source.teacher, teacher.as_deref(), source.classes)?,
+            Some(("student", rest)) => column_of("student", rest, source.student, student.as_deref(), source.classes)?,
+            _ => plain(name, source)?.map(|numbers| (1, numbers)),
+        }
+        .ok_or_else(|| unknown(name, source))?;
+        columns.push(name, width, numbers);
+    }
+    Ok(columns)
+}
+
+fn unknown(name: &str, source: &Source) -> String {
+    let available = source.available();
+    let near = available.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+    let near = near.filter(|near| strsim::jaro(name, near) > 0.8).map(|near| format!("; `{near}` is near"));
+    format!("no column `{name}` here{}; there are {}", near.unwrap_or_default(), available.join(", "))
+}
+
+fn grades(who: &str, logits: &[f32], source: &Source) -> Result<Vec<Grade>, String> {
+    let rows = logits.chunks_exact(source.classes).zip(source.class).zip(source.id);
+    rows.map(|((logits, &class), id)| Grade::of(logits, class as usize).ok_or_else(|| not_finite(who, *id))).collect()
+}
+
+fn not_finite(who: &str, id: u64) -> String {
+    format!("the {who}'s logits for image {id} are not finite numbers")
+}
+
+fn column_of(
+    who: &str,
+    scalar: &str,
+    logits: Option<&[f32]>,
+    grades: Option<&[Grade]>,
+    classes: usize,
+) -> Result<Option<(usize, Numbers)>, String> {
+    let Some(logits) = logits else { return Ok(None) };
+    match scalar {
+        "logits" => return Ok(Some((classes, Numbers::F32(logits.to_vec())))),
+        "probs" => {
+            let probabilities =
+                probabilities(logits, classes).ok_or_else(|| format!("the {who}'s logits are not finite numbers"))?;
+            return Ok(Some((classes, Numbers::F32(probabilities))));
+        }
+        _ => {}
+    }
+    let pick: fn(&Grade) -> f64 = match scalar {
+        "max-prob" => |g| g.max_prob,
+        "margin" => |g| g.margin,
+        "entropy" => |g| g.entropy,
+        "p-class" => |g| g.p_class,
+        "correct" => |g| f64::from(u8::from(g.correct)),
+        "rank-class" => |g| f64::from(g.rank),
+        "loss" => |g| g.loss,
+        _ => return Ok(None),
+    };
+    Ok(grades.map(|grades| (1, Numbers::F32(grades.iter().map(|grade| pick(grade) as f32).collect()))))
+}
+
+fn plain(name: &str, source: &Source) -> Result<Option<Numbers>, String> {
+    let wide = |numbers: &[u32]| Numbers::U64(numbers.iter().map(|&n| n.into()).collect());
+    Ok(match (name, source.metadata) {
+        ("class", _) => Some(wide(source.class)),
+        ("id", _) => Some(Numbers::U64(source.id.to_vec())),
+        ("kl", _) => match (source.teacher, source.student) {
+            (Some(teacher), Some(student)) => Some(Numbers::F32(kl(teacher, student, source)?)),
+            _ => None,
+        },
+        ("guidance", Some(metadata)) => Some(Numbers::F32(metadata.guidance.to_vec())),
+        ("steps", Some(metadata)) => Some(wide(metadata.steps)),
+        ("seed", Some(metadata)) => Some(Numbers::U64(metadata.seed.to_vec())),
+        ("round", Some(metadata)) => Some(wide(metadata.round)),
+        _ => None,
+    })
+}
+
+fn kl(teacher: &[f32], student: &[f32], source: &Source) -> Result<Vec<f32>, String> {
+    let rows = teacher.chunks_exact(source.classes).zip(student.chunks_exact(source.classes)).zip(source.id);
+    rows.map(|((teacher, student), id)| {
+        divergence(teacher, student).map(|kl| kl as f32).ok_or_else(|| not_finite("teacher's or student", *id))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! Policies: WebAssembly components that decide, in a sandbox that they can't leave.
+//!
+//! A [`Policy`] is a compiled file; a [`PolicyInstance`] is one running copy of it with its memory. The worst that a
+//! policy can do is to stop the run with a clear message, or to give bad weights that the report shows.
+//!
+//! **Invariant:** no other module names wasmtime.
+
+mod check;
+mod columns;
+mod component;
+mod contract;
+mod error;
+mod imports;
+mod inspect;
+mod instance;
+mod limits;
+mod log;
+mod sandbox;
+mod sniff;
+mod state;
+mod wasi;
+mod weigher;
+
+#[cfg(test)]
+mod hostile;
+
+pub use columns::{Columns, Metadata, Source, compute};
+pub use component::{Policy, Role};
+pub use error::{PolicyError, Result};
+pub use inspect::{Inspection, inspect};
+pub use instance::{Env, Info, PolicyInstance, PolicyUse, Scores, Selection, Setup, Veto, When};
+pub use limits::Limits;
+pub use log::{Level, LogSink, to_progress};
+pub use sandbox::Sandbox;
+pub use sniff::Found;
+pub use weigher::{SandboxedWeigher, StepColumns, Weigher, WeigherFactory};

@@ -1,0 +1,182 @@
+//! Weights for training steps, from a policy in the sandbox.
+
+use super::{
+    Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, compute, log,
+};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::{Error, Result};
+
+/// What is known of a training step. Logits are rows × `classes_total`, before softmax, at temperature 1.
+#[derive(Clone, Copy)]
+pub struct StepColumns<'a> {
+    pub epoch: u32,
+    /// Counts over the whole training.
+    pub step: u64,
+    /// The intended class of each row.
+    pub classes: &'a [u32],
+    /// The pool's id of each row.
+    pub ids: &'a [u64],
+    pub teacher_logits: &'a [f32],
+    /// Empty unless the weigher needs a column of the student.
+    pub student_logits: &'a [f32],
+    pub classes_total: usize,
+}
+
+/// How much each image counts in a training step.
+pub trait Weigher {
+    /// One weight a row with mean 1, finite and not negative.
+    fn weigh(&mut self, step: StepColumns<'_>) -> Result<Vec<f32>>;
+    /// Everything that it learnt, for a checkpoint.
+    fn save(&mut self) -> Result<Vec<u8>>;
+    /// Takes a state back that [`Weigher::save`] gave.
+    fn restore(&mut self, state: &[u8]) -> Result<()>;
+    /// An epoch is over; `stats_json` is an object with `loss` and, where measured, `accuracy`.
+    fn epoch_end(&mut self, epoch: u32, stats_json: &str) -> Result<()>;
+    /// What it used up to now.
+    fn usage(&self) -> PolicyUse;
+    /// The columns that it reads.
+    fn needs(&self) -> &[String];
+
+    /// Whether `student_logits` are read at all.
+    fn needs_student(&self) -> bool {
+        self.needs().iter().any(|name| name == "kl" || name.starts_with("student."))
+    }
+}
+
+/// The weigher of a plan, compiled once; every training starts its own copy.
+pub struct WeigherFactory {
+    policy: Policy,
+    config_json: String,
+    limits: Limits,
+    seed: u64,
+    classes: u32,
+    progress: Progress,
+}
+
+impl WeigherFactory {
+    /// `None` when the plan names no weigher. Fails when the file is no policy or plays another role.
+    pub fn open(plan: &Plan, progress: &Progress) -> Result<Option<Self>> {
+        let Some(weigher) = &plan.distill.weigher else { return Ok(None) };
+        let policy = Policy::open(&Sandbox::new()?, &weigher.policy)?;
+        policy.role(&[Role::Weigher])?;
+        Ok(Some(Self {
+            policy,
+            config_json: weigher.config.to_string(),
+            limits: Limits::from(&plan.limits),
+            seed: plan.run.seed,
+            classes: plan.data.classes as u32,
+            progress: progress.clone(),
+        }))
+    }
+
+    /// A fresh weigher for one training of `total_steps` steps. Fails when the policy refuses its configuration, or asks
+    /// for a column that training doesn't have.
+    pub fn start(&self, total_steps: u64) -> Result<Box<dyn Weigher>> {
+        let config_json = self.config_json.clone();
+        let env = Env { config_json, classes: self.classes, feature_dim: 0, total_steps };
+        let log = log::to_progress(&self.progress, &self.policy.stem());
+        Ok(Box::new(SandboxedWeigher::start(&self.policy, &env, self.seed, &self.limits, log)?))
+    }
+}
+
+/// A weigher in the sandbox.
+pub struct SandboxedWeigher {
+    instance: PolicyInstance,
+}
+
+impl SandboxedWeigher {
+    /// Starts a weigher for a training. Fails when the policy plays another role, refuses its configuration, or asks for a
+    /// column that training doesn't have.
+    pub fn start(policy: &Policy, env: &Env, seed: u64, limits: &Limits, log: LogSink) -> Result<Self> {
+        policy.role(&[Role::Weigher])?;
+        let instance = policy.start(env, seed, limits, log)?;
+        let logits = vec![0.0; env.classes as usize];
+        let step = StepColumns {
+            epoch: 0,
+            step: 0,
+            classes: &[0],
+            ids: &[0],
+            teacher_logits: &logits,
+            student_logits: &logits,
+            classes_total: logits.len(),
+        };
+        // One image shows whether every column is there, before any work is done.
+        compute(&source(&step, true), &instance.setup().needs)
+            .map_err(|reason| PolicyError::BadColumns { policy: policy.path().display().to_string(), reason })?;
+        Ok(Self { instance })
+    }
+}
+
+fn source<'a>(step: &StepColumns<'a>, student: bool) -> Source<'a> {
+    Source {
+        classes: step.classes_total,
+        class: step.classes,
+        id: step.ids,
+        teacher: Some(step.teacher_logits),
+        student: student.then_some(step.student_logits),
+        features: None,
+        metadata: None,
+    }
+}
+
+impl Weigher for SandboxedWeigher {
+    fn weigh(&mut self, step: StepColumns<'_>) -> Result<Vec<f32>> {
+        let source = source(&step, !step.student_logits.is_empty());
+        let columns = compute(&source, &self.instance.setup().needs)
+            .map_err(|reason| Error::failed(format!("weights of step {}: {reason}", step.step)))?;
+        let when = When { round: 0, epoch: step.epoch, step: step.step };
+        let mut weights = self.instance.weigh(columns, when)?;
+        normalise(&mut weights);
+        Ok(weights)
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>> {
+        let version = self.instance.info().state_version;
+        let mut state = version.to_le_bytes().to_vec();
+        state.extend(self.instance.save()?);
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let name = self.instance.policy().path().display();
+        let (version, state) = state
+            .split_first_chunk()
+            .ok_or_else(|| Error::failed(format!("the saved state of policy `{name}` is cut off")))?;
+        Ok(self.instance.restore(u32::from_le_bytes(*version), state)?)
+    }
+
+    fn epoch_end(&mut self, epoch: u32, stats_json: &str) -> Result<()> {
+        Ok(self.instance.epoch_end(epoch, stats_json)?)
+    }
+
+    fn usage(&self) -> PolicyUse {
+        self.instance.usage()
+    }
+
+    fn needs(&self) -> &[String] {
+        &self.instance.setup().needs
+    }
+}
+
+/// Divides by the mean, in f64: weights near the ends of f32's range stay what they are relative to each other.
+fn normalise(weights: &mut [f32]) {
+    let mean = weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() / weights.len() as f64;
+    if mean > 0.0 {
+        weights.iter_mut().for_each(|weight| *weight = (f64::from(*weight) / mean) as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_get_mean_one_at_every_scale() {
+        for scale in [1e-44_f32, 1e-20, 1.0, 1e38] {
+            let mut weights = [scale, 3.0 * scale];
+            normalise(&mut weights);
+            assert_eq!(weights, [0.5, 1.5], "{scale}");
+        }
+    }
+}

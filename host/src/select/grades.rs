@@ -1,0 +1,197 @@
+//! What the teacher says of every image, computed once and kept beside the pool.
+
+use candle_core::{Device, Tensor};
+use limbeck_models::checkpoint;
+
+use crate::backend::{Classifier, ClassifierInfo, open_classifier};
+use crate::plan::Plan;
+use crate::policy::{Metadata, Source, compute};
+use crate::pool::{Pool, round_dir};
+use crate::progress::Progress;
+use crate::run_dir::{RunDir, sha256_bytes, sha256_file};
+use crate::{Context, Error, Result};
+
+/// Images that the teacher sees at once.
+const BATCH: usize = 200;
+
+/// The teacher's grades of a pool, in the order of its samples.
+pub struct PoolGrades {
+    classes: usize,
+    /// n × classes.
+    logits: Vec<f32>,
+    /// n × the second number.
+    features: Option<(Vec<f32>, usize)>,
+}
+
+/// Hash of the teacher and of the pool's index: grades of another teacher or pool are made again.
+pub fn key(plan: &Plan, run: &RunDir, round: u32) -> Result<String> {
+    let sha256 = |name: &str| plan.inputs.get(name).map_or("", |input| &input.sha256);
+    let index = run.join(&format!("{}/index.json", round_dir(round)));
+    if !index.exists() {
+        let folder = run.join(&round_dir(round));
+        return Err(Error::input(format!("`{}` has no finished shard: run `limbeck synth` first", folder.display())));
+    }
+    let (plugin, weights) = (sha256("teacher.plugin"), sha256("teacher.weights"));
+    let parts = format!("{plugin}\n{weights}\n{}\n{}", plan.teacher.config, sha256_file(&index)?);
+    Ok(sha256_bytes(parts.as_bytes()))
+}
+
+/// The grades of a pool: those kept under this key, or new ones.
+pub fn of_pool(
+    plan: &Plan,
+    run: &RunDir,
+    pool: &Pool,
+    round: u32,
+    key: &str,
+    progress: &Progress,
+    device: &Device,
+) -> Result<PoolGrades> {
+    let file = format!("{}/grades.safetensors", round_dir(round));
+    if let Some(kept) = load(run, &file, key, pool.samples.len()) {
+        return Ok(kept);
+    }
+    let teacher = open_classifier(&plan.teacher, device)?;
+    check(plan, pool, teacher.info())?;
+    let grades = grade(teacher.as_ref(), pool, progress)?;
+    save(run, &file, key, &grades)?;
+    Ok(grades)
+}
+
+/// Kept grades are a cache: whatever is wrong with the file, they are made again.
+fn load(run: &RunDir, file: &str, key: &str, rows: usize) -> Option<PoolGrades> {
+    let path = run.join(file);
+    if !path.exists() {
+        return None;
+    }
+    let stored = checkpoint::load(&path).ok()?;
+    if stored.entry("key")? != key {
+        return None;
+    }
+    let matrix = |name: &str| {
+        let tensor: &Tensor = stored.tensors.get(name)?;
+        let (n, width) = tensor.dims2().ok()?;
+        let values = tensor.flatten_all().ok()?.to_vec1::<f32>().ok()?;
+        (n == rows).then_some((values, width))
+    };
+    let (logits, classes) = matrix("logits")?;
+    Some(PoolGrades { classes, logits, features: matrix("features") })
+}
+
+fn save(run: &RunDir, file: &str, key: &str, grades: &PoolGrades) -> Result<()> {
+    let rows = grades.logits.len() / grades.classes;
+    let matrix = |values: &[f32], width: usize| Tensor::from_slice(values, (rows, width), &Device::Cpu);
+    let mut tensors = std::collections::BTreeMap::new();
+    tensors.insert("logits".to_owned(), matrix(&grades.logits, grades.classes)?);
+    if let Some((features, width)) = &grades.features {
+        tensors.insert("features".to_owned(), matrix(features, *width)?);
+    }
+    let metadata = [("key".to_owned(), key.to_owned())].into();
+    run.write_atomic(file, &checkpoint::to_bytes(&tensors, &metadata)?)
+}
+
+fn check(plan: &Plan, pool: &Pool, teacher: &ClassifierInfo) -> Result<()> {
+    let name = &teacher.name;
+    if teacher.classes != plan.data.classes {
+        return Err(Error::input(format!(
+            "teacher `{name}` knows {} classes, the recipe has {} under [data]: name a teacher of these classes",
+            teacher.classes, plan.data.classes
+        )));
+    }
+    let Some(image) = pool.samples.first().map(|sample| &sample.image) else { return Ok(()) };
+    let (found, wanted) =
+        ((image.channels, image.height, image.width), (teacher.channels, teacher.height, teacher.width));
+    if found != wanted {
+        return Err(Error::input(format!(
+            "teacher `{name}` sees images {wanted:?} (channels, height, width), those of the pool are {found:?}: \
+             name a teacher or a generator of the same size"
+        )));
+    }
+    Ok(())
+}
+
+fn grade(teacher: &dyn Classifier, pool: &Pool, progress: &Progress) -> Result<PoolGrades> {
+    let info = teacher.info();
+    let images = pool.to_dataset(info.classes);
+    let bar = progress.stage("grade", images.len() as u64, "images");
+    let mut logits = Vec::with_capacity(images.len() * info.classes);
+    let mut features = info.features.map(|width| (Vec::with_capacity(images.len() * width), width));
+    let rows: Vec<usize> = (0..images.len()).collect();
+    for rows in rows.chunks(BATCH) {
+        let (batch, _) = images.batch(rows)?; // [rows, channels, height, width]
+        let grades = teacher.classify(&batch).context("grading the pool")?;
+        logits.extend(grades.logits.flatten_all()?.to_vec1::<f32>()?);
+        if let (Some((all, _)), Some(given)) = (&mut features, grades.features) {
+            all.extend(given.flatten_all()?.to_vec1::<f32>()?);
+        }
+        bar.advance(rows.len() as u64);
+    }
+    bar.finish();
+    Ok(PoolGrades { classes: info.classes, logits, features })
+}
+
+/// A graded pool as columns, and what of them the decisions quote.
+pub struct PoolColumns<'a> {
+    grades: &'a PoolGrades,
+    pub class: Vec<u32>,
+    pub id: Vec<u64>,
+    guidance: Vec<f32>,
+    steps: Vec<u32>,
+    seed: Vec<u64>,
+    round: Vec<u32>,
+    /// What the teacher sees.
+    pub teacher_class: Vec<u32>,
+    /// Its probability of `class`.
+    pub teacher_p_class: Vec<f32>,
+}
+
+impl PoolGrades {
+    /// These grades with the pool's classes, ids and provenance.
+    pub fn source(&self, pool: &Pool) -> Result<PoolColumns<'_>> {
+        let samples = &pool.samples;
+        let mut columns = PoolColumns {
+            grades: self,
+            class: samples.iter().map(|sample| sample.class).collect(),
+            id: samples.iter().map(|sample| sample.id).collect(),
+            guidance: samples.iter().map(|sample| sample.provenance.guidance).collect(),
+            steps: samples.iter().map(|sample| sample.provenance.steps).collect(),
+            seed: samples.iter().map(|sample| sample.provenance.seed).collect(),
+            round: samples.iter().map(|sample| sample.provenance.round).collect(),
+            teacher_class: self.logits.chunks_exact(self.classes).map(arg_max).collect(),
+            teacher_p_class: Vec::new(),
+        };
+        let name = "teacher.p-class";
+        let wanted = compute(&columns.columns(), &[name.to_owned()]);
+        let wanted = wanted.and_then(|wanted| Ok(wanted.f32_range(name, 0, samples.len() as u32)?.to_vec()));
+        columns.teacher_p_class = wanted.map_err(|reason| Error::failed(format!("grades of the pool: {reason}")))?;
+        Ok(columns)
+    }
+}
+
+impl PoolColumns<'_> {
+    /// What policies may ask for.
+    pub fn columns(&self) -> Source<'_> {
+        Source {
+            classes: self.grades.classes,
+            class: &self.class,
+            id: &self.id,
+            teacher: Some(&self.grades.logits),
+            student: None,
+            features: self.grades.features.as_ref().map(|(features, width)| (features.as_slice(), *width)),
+            metadata: Some(Metadata {
+                guidance: &self.guidance,
+                steps: &self.steps,
+                seed: &self.seed,
+                round: &self.round,
+            }),
+        }
+    }
+}
+
+/// The lower class of equals.
+fn arg_max(logits: &[f32]) -> u32 {
+    let best = logits
+        .iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (class, &logit)| if logit > best.1 { (class, logit) } else { best });
+    best.0 as u32
+}

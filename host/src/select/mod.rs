@@ -1,0 +1,164 @@
+//! The stage after drawing: the teacher grades every image of the pool, a policy decides what stays.
+
+mod decide;
+mod grades;
+mod policy;
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::pool::Pool;
+use crate::progress::Progress;
+use crate::run_dir::{RunDir, sha256_bytes};
+use crate::{Error, Result};
+
+pub use crate::policy::PolicyUse;
+use decide::Verdict;
+
+/// What stays of a round, and why the rest does not. The same pool, teacher, policy and seed give the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subset {
+    /// Hash of everything that the decision depends on.
+    pub key: String,
+    /// The policy that decided; `None` when the recipe names none and everything stays.
+    pub policy: Option<PolicyId>,
+    /// The ids of what stays, in increasing order.
+    pub kept: Vec<u64>,
+    /// One for each image of the pool, in the order of ids.
+    pub decisions: Vec<Decision>,
+}
+
+/// Which policy it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyId {
+    pub name: String,
+    pub version: String,
+    /// Of the file.
+    pub sha256: String,
+}
+
+/// What was decided about one image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    pub id: u64,
+    /// The class that the generator was asked for.
+    pub class: u32,
+    pub kept: bool,
+    /// What a scorer gave; the higher the better.
+    pub score: Option<f32>,
+    /// The place by score, from 1; a scorer's vetoes have none.
+    pub rank: Option<u32>,
+    /// In words that many images share, so that a report can count them.
+    pub reason: String,
+    /// What the teacher sees.
+    pub teacher_class: u32,
+    /// The teacher's probability of `class`.
+    pub teacher_p_class: f32,
+}
+
+/// The file with the decisions of a round, below the run directory.
+pub fn subset_file(round: u32) -> String {
+    format!("subset/round-{round:03}.json")
+}
+
+/// The file with what the policy used in that round: times differ from run to run, so it is apart from the decisions.
+pub fn usage_file(round: u32) -> String {
+    format!("subset/round-{round:03}-usage.json")
+}
+
+impl Subset {
+    /// Reads the decisions of a round. A round that was not selected yet is refused.
+    pub fn read(run: &RunDir, round: u32) -> Result<Self> {
+        let file = subset_file(round);
+        run.read_json(&file)?.ok_or_else(|| {
+            Error::input(format!("`{}` is missing: run `limbeck select` first", run.join(&file).display()))
+        })
+    }
+}
+
+/// Grades the pool of round 0 and decides what stays. A finished decision over the same inputs is left as it is, and so
+/// are grades by the same teacher; what is there from other inputs is made again.
+pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
+    let round = 0;
+    let grades_key = grades::key(plan, run, round)?;
+    let key = key(plan, &grades_key);
+    if run.read_json::<Subset>(&subset_file(round))?.is_some_and(|subset| subset.key == key) {
+        progress.note("select: done before");
+        return Ok(());
+    }
+    let pool = Pool::read(run, round)?;
+    let grades = grades::of_pool(plan, run, &pool, round, &grades_key, progress, device)?;
+    let source = grades.source(&pool)?;
+    let budget = plan.select.keep.of(pool.samples.len());
+    let (verdicts, policy, usage) = match &plan.select.policy {
+        Some(file) => policy::decide(plan, file, &source.columns(), budget, progress)?,
+        None => (decide::without_policy(&source.id, budget), None, None),
+    };
+    let subset = Subset { key, policy, ..subset(&source, verdicts)? };
+    if let Some(usage) = usage {
+        run.write_json(&usage_file(round), &usage)?;
+    }
+    run.write_json(&subset_file(round), &subset)?;
+    progress.note(summary(&subset));
+    Ok(())
+}
+
+/// Everything that a decision depends on, beyond the program itself.
+fn key(plan: &Plan, grades_key: &str) -> String {
+    let policy = plan.inputs.get("select.policy").map_or("", |input| &input.sha256);
+    let select = &plan.select;
+    let parts =
+        format!("{grades_key}\n{policy}\n{}\n{:?}\n{}\n{:?}", plan.run.seed, select.keep, select.config, plan.limits);
+    sha256_bytes(parts.as_bytes())
+}
+
+fn subset(source: &grades::PoolColumns, verdicts: Vec<Verdict>) -> Result<Subset> {
+    let decisions: Vec<Decision> = (verdicts.into_iter().enumerate())
+        .map(|(row, verdict)| Decision {
+            id: source.id[row],
+            class: source.class[row],
+            kept: verdict.kept,
+            score: verdict.score,
+            rank: verdict.rank,
+            reason: verdict.reason,
+            teacher_class: source.teacher_class[row],
+            teacher_p_class: source.teacher_p_class[row],
+        })
+        .collect();
+    let kept: Vec<u64> = decisions.iter().filter(|decision| decision.kept).map(|decision| decision.id).collect();
+    if kept.is_empty() {
+        let reasons = reasons(&decisions);
+        return Err(Error::failed(format!(
+            "nothing is left to learn from: all {} images were dropped ({reasons}): change [select], or draw other images",
+            decisions.len()
+        )));
+    }
+    Ok(Subset { key: String::new(), policy: None, kept, decisions })
+}
+
+fn summary(subset: &Subset) -> String {
+    let (kept, all) = (subset.kept.len(), subset.decisions.len());
+    let dropped = reasons(&subset.decisions);
+    if dropped.is_empty() {
+        format!("select: kept all {all}")
+    } else {
+        format!("select: kept {kept} of {all}; {dropped}")
+    }
+}
+
+/// Why images were dropped, the most frequent reason first: `301 below the cut, 12 too sure`.
+fn reasons(decisions: &[Decision]) -> String {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for decision in decisions.iter().filter(|decision| !decision.kept) {
+        *counts.entry(&decision.reason).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|&(reason, count)| (std::cmp::Reverse(count), reason));
+    counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
+}

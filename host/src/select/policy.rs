@@ -1,0 +1,73 @@
+//! Runs the policy of a plan over a graded pool.
+
+use std::path::Path;
+
+use super::decide::{Verdict, by_score, by_selection};
+use super::{PolicyId, PolicyUse};
+use crate::plan::Plan;
+use crate::policy::{
+    Columns, Env, Limits, Policy, PolicyError, PolicyInstance, Role, Sandbox, Scores, Source, Veto, When, compute,
+    to_progress,
+};
+use crate::progress::Progress;
+use crate::{Error, Result};
+
+/// Rows that a scorer sees at once: enough to make the cost of a call vanish, few enough for a small memory.
+const WINDOW: usize = 8192;
+
+type Decided = (Vec<Verdict>, Option<PolicyId>, Option<PolicyUse>);
+
+/// What the policy in `file` decides about the rows of `source`, of which at most `budget` may stay.
+pub fn decide(plan: &Plan, file: &Path, source: &Source, budget: usize, progress: &Progress) -> Result<Decided> {
+    let policy = Policy::open(&Sandbox::new()?, file)?;
+    let role = policy.role(&[Role::Scorer, Role::Selector])?;
+    let mut instance = start(&policy, plan, source, progress)?;
+    let verdicts = match role {
+        Role::Scorer => {
+            let scores = score(&mut instance, source, progress)?;
+            by_score(&scores, source.id, &instance.setup().reasons, budget)
+        }
+        _ => {
+            let columns = columns(&instance, source)?;
+            let selection = instance.select(columns, budget as u32, When::default())?;
+            by_selection(&selection, source.id.len(), &instance.setup().reasons)
+        }
+    };
+    let usage = instance.usage();
+    let id = PolicyId { name: usage.name.clone(), version: usage.version.clone(), sha256: usage.sha256.clone() };
+    Ok((verdicts, Some(id), Some(usage)))
+}
+
+fn start(policy: &Policy, plan: &Plan, source: &Source, progress: &Progress) -> Result<PolicyInstance> {
+    let env = Env {
+        config_json: plan.select.config.to_string(),
+        classes: source.classes as u32,
+        feature_dim: source.features.map_or(0, |(_, width)| width as u32),
+        total_steps: 0,
+    };
+    let log = to_progress(progress, &policy.stem());
+    let instance = policy.start(&env, plan.run.seed, &Limits::from(&plan.limits), log)?;
+    // An empty window shows whether every column is there, before any work is done.
+    compute(&source.window(0..0), &instance.setup().needs)
+        .map_err(|reason| PolicyError::BadColumns { policy: policy.path().display().to_string(), reason })?;
+    Ok(instance)
+}
+
+fn columns(instance: &PolicyInstance, source: &Source) -> Result<Columns> {
+    compute(source, &instance.setup().needs).map_err(|reason| Error::failed(format!("columns of the pool: {reason}")))
+}
+
+fn score(instance: &mut PolicyInstance, source: &Source, progress: &Progress) -> Result<Scores> {
+    let rows = source.id.len();
+    let bar = progress.stage("select", rows as u64, "images");
+    let mut all = Scores { values: Vec::with_capacity(rows), vetoes: Vec::new() };
+    for start in (0..rows).step_by(WINDOW) {
+        let window = source.window(start..rows.min(start + WINDOW));
+        let scores = instance.score(columns(instance, &window)?, When::default())?;
+        all.values.extend(scores.values);
+        all.vetoes.extend(scores.vetoes.iter().map(|veto| Veto { row: veto.row + start as u32, ..*veto }));
+        bar.advance(window.id.len() as u64);
+    }
+    bar.finish();
+    Ok(all)
+}

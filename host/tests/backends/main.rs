@@ -1,0 +1,6 @@
+//! Plugins, well-meant and hostile, opened as a recipe would open them. Needs a C compiler `cc`.
+
+mod hostile;
+mod loading;
+mod support;
+mod teachers;
