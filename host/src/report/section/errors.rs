@@ -72,7 +72,7 @@ fn heat_map(confusion: &[Vec<u64>]) -> Html {
     };
     let heads = (0..confusion.len()).map(|j| html!("<th scope=\"col\">{}</th>", j)).collect::<Html>();
     html!(
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"heat\"><thead><tr><td class=\"corner\">true \\ taken for</td>{}</tr></thead><tbody>{}</tbody></table></div>",
+        "<div class=\"scroll\" role=\"region\" aria-label=\"table\" tabindex=\"0\"><table class=\"heat\"><thead><tr><td class=\"corner\">true \\ taken for</td>{}</tr></thead><tbody>{}</tbody></table></div>",
         heads,
         confusion.iter().enumerate().map(row).collect::<Html>()
     )

@@ -42,7 +42,18 @@ fn timings(inputs: &Inputs) -> Option<Html> {
         rows,
         words::seconds(total)
     );
-    Some(card("Time", "Wall time of each stage.", body))
+    let remark = match (inputs.summary.device.as_str(), inputs.summary.threads) {
+        ("", _) => "Wall time of each stage.".to_owned(),
+        (device, None) => format!("Wall time of each stage on {}.", words::clipped(device, 60)),
+        (device, Some(threads)) => {
+            format!(
+                "Wall time of each stage on {}, {}.",
+                words::clipped(device, 60),
+                words::counted(threads as usize, "thread")
+            )
+        }
+    };
+    Some(card("Time", &remark, body))
 }
 
 fn policies(inputs: &Inputs) -> Option<Html> {
