@@ -11,7 +11,7 @@ use limbeck::plan::{self, Plan};
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::{Progress, duration};
 use limbeck::run_dir::RunDir;
-use limbeck::{Result, distill, eval, recipe, report, select, summary, synth};
+use limbeck::{Error, Result, distill, eval, recipe, report, select, summary, synth};
 
 use super::kept::Kept;
 use super::preflight::preflight;
@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
 
 /// One stage of a run whose plan is made.
 pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> {
-    let kept = Kept::open(&args.run)?;
+    let kept: Kept<Plan> = Kept::open(&args.run)?;
     let device = args.device.device.open()?;
     let teacher = match stage {
         Stage::Distill | Stage::Eval => Some(open_classifier(&kept.plan.teacher, &device)?),
@@ -71,5 +71,33 @@ impl Work<'_> {
             Stage::Report => return self.report(),
         }
         summary::add_time(run, stage.name(), started.elapsed())
+    }
+
+    /// Students are trained with the weigher that the plan names, a fresh one for each.
+    fn distill(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        let weigher = WeigherFactory::open(plan, self.progress)?;
+        let start = |steps| weigher.as_ref().map(|weigher| weigher.start(steps)).transpose();
+        distill::run(plan, run, self.progress, &self.device, self.teacher()?, &start)
+    }
+
+    fn eval(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        if eval::done(plan, run)? {
+            self.progress.note("eval: done before");
+            return Ok(());
+        }
+        eval::run(plan, run, self.progress, &self.device, self.teacher.as_deref()).map(|_| ())
+    }
+
+    fn report(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        let summary = summary::write(plan, run, &self.device_name.to_string())?;
+        self.progress.note(summary.headline());
+        report::run(run).map(|_| ())
+    }
+
+    fn teacher(&self) -> Result<&dyn Classifier> {
+        self.teacher.as_deref().ok_or_else(|| Error::failed("the teacher is not open"))
     }
 }
