@@ -32,6 +32,8 @@ pub enum Command {
     Eval(StageArgs),
     /// Write a run's summary.json and report.html.
     Report(StageArgs),
+    /// Judge the drawn images: the teacher's accuracy on them and their Fréchet distance to real ones.
+    Fidelity(StageArgs),
     /// Train a teacher or a generator on real images.
     #[command(subcommand)]
     Train(TrainCommand),

@@ -50,8 +50,10 @@ pub struct Figures {
 impl Summary {
     /// The result in one line.
     pub fn headline(&self) -> String {
-        let percent = |share: Option<f64>| share.map_or("unknown".to_owned(), |share| format!("{:.2} %", 100.0 * share));
-        let of_baseline = self.eval.baseline_top1.map(|_| format!(", on real images {}", percent(self.eval.baseline_top1)));
+        let percent =
+            |share: Option<f64>| share.map_or("unknown".to_owned(), |share| format!("{:.2} %", 100.0 * share));
+        let of_baseline =
+            self.eval.baseline_top1.map(|_| format!(", on real images {}", percent(self.eval.baseline_top1)));
         format!(
             "top-1 {}{}, teacher {}",
             percent(self.eval.top1),
@@ -91,9 +93,11 @@ impl Times {
 pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
     let judgement: Option<Judgement> = run.read_json("eval.json")?;
     let subset: Option<Subset> = run.read_json(&subset_file(0))?;
-    let mut hashes: BTreeMap<_, _> = plan.inputs.iter().map(|(key, input)| (key.clone(), input.sha256.clone())).collect();
+    let mut hashes: BTreeMap<_, _> =
+        plan.inputs.iter().map(|(key, input)| (key.clone(), input.sha256.clone())).collect();
     for (arm, result) in judgement.iter().flat_map(|judgement| &judgement.arms) {
-        hashes.extend(result.students.iter().map(|student| (format!("{arm}.{}", student.seed), student.sha256.clone())));
+        hashes
+            .extend(result.students.iter().map(|student| (format!("{arm}.{}", student.seed), student.sha256.clone())));
     }
     let summary = Summary {
         name: plan.run.name.clone(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
-use limbeck::bench::distill::{Sizes, Step};
+use limbeck::bench::{Sizes, Step};
 use limbeck::diffusion::guidance::Guided;
 use limbeck::diffusion::sampler::Denoiser as _;
 use limbeck::progress::Progress;
@@ -43,21 +43,23 @@ fn sample(args: &BenchSampleArgs, progress: &Progress) -> Result<()> {
     report(progress, "sample", &args.common, &times, batch, sizes)
 }
 
-/// One step of training with random images. The first steps are slower: they allocate.
+/// One step of distillation: the teacher forwards, the student both ways, SGD.
 fn distill(args: &BenchDistillArgs, progress: &Progress) -> Result<()> {
+    let sizes = Sizes {
+        teacher: args.teacher.clone(),
+        student: args.student.clone(),
+        batch: args.batch as usize,
+        image_size: args.image_size as usize,
+        classes: args.classes as usize,
+    };
     let device = args.common.device.device.open()?;
-    let (batch, image_size, classes) = (args.batch as usize, args.image_size as usize, args.classes as usize);
-    let (teacher, student) = (args.teacher.clone(), args.student.clone());
-    let mut step = Step::new(&Sizes { teacher, student, batch, image_size, classes }, &device)?;
+    let mut step = Step::new(&sizes, &device)?;
     let times = measure(&args.common, 2, &device, || step.run().map(|_| ()))?;
-    let sizes = json!({
-        "teacher": args.teacher,
-        "student": args.student,
-        "batch": batch,
-        "image_size": image_size,
-        "classes": classes,
+    let Sizes { teacher, student, batch, image_size, classes } = &sizes;
+    let shown = json!({
+        "teacher": teacher, "student": student, "batch": batch, "image_size": image_size, "classes": classes
     });
-    report(progress, "distill", &args.common, &times, batch, sizes)
+    report(progress, "distill", &args.common, &times, *batch, shown)
 }
 
 /// Standard normal numbers of this shape.

@@ -23,6 +23,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Distill(args) => run::stage(Stage::Distill, &args, &progress),
         Command::Eval(args) => run::stage(Stage::Eval, &args, &progress),
         Command::Report(args) => run::stage(Stage::Report, &args, &progress),
+        Command::Fidelity(args) => run::fidelity(&args, &progress),
         Command::Train(command) => train::train(&command, &progress),
         Command::Backend(BackendCommand::Inspect { file }) => backend::show(&file, &progress),
         Command::Policy(PolicyCommand::Check { file }) => policy::check(&file, &progress),

@@ -11,7 +11,7 @@ use limbeck::plan::{self, Plan};
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::{Progress, duration};
 use limbeck::run_dir::RunDir;
-use limbeck::{Error, Result, distill, eval, recipe, report, select, summary, synth};
+use limbeck::{Error, Result, distill, eval, fidelity, recipe, report, select, summary, synth};
 
 use super::kept::Kept;
 use super::preflight::preflight;
@@ -27,8 +27,13 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
     let device = recipe.device.device.open()?;
     let teacher = preflight(&plan, &device, progress)?;
     let started = Instant::now();
-    let work =
-        Work { kept: Kept::begin(plan, &out)?, device_name: recipe.device.device, device, teacher: Some(teacher), progress };
+    let work = Work {
+        kept: Kept::begin(plan, &out)?,
+        device_name: recipe.device.device,
+        device,
+        teacher: Some(teacher),
+        progress,
+    };
     for stage in Stage::ALL.into_iter().filter(|stage| *stage <= args.until) {
         work.stage(stage)?;
     }
@@ -45,6 +50,15 @@ pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> 
         Stage::Synth | Stage::Select | Stage::Report => None,
     };
     Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage)
+}
+
+/// Figures of the drawn images, also on stdout as JSON.
+pub fn fidelity(args: &StageArgs, progress: &Progress) -> Result<()> {
+    let kept: Kept<Plan> = Kept::open(&args.run)?;
+    let teacher = open_classifier(&kept.plan.teacher, &args.device.device.open()?)?;
+    let fidelity = fidelity::run(&kept.plan, &kept.run, progress, teacher.as_ref())?;
+    progress.data(serde_json::to_string(&fidelity).map_err(|error| Error::failed(error.to_string()))?);
+    Ok(())
 }
 
 /// A run under way.
