@@ -153,25 +153,8 @@ pub enum PolicyCommand {
 pub enum BenchCommand {
     /// One guided denoiser step of a DiT with random weights.
     Sample(BenchSampleArgs),
-    /// One step of distillation with random weights and images.
+    /// One distillation step: teacher forward, student forward and backward, optimiser.
     Distill(BenchDistillArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct BenchDistillArgs {
-    #[arg(long, default_value = "resnet34")]
-    pub teacher: String,
-    #[arg(long, default_value = "resnet18")]
-    pub student: String,
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    pub batch: u64,
-    /// Height and width of the images, in pixels.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(8..=1024))]
-    pub image_size: u64,
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
-    pub classes: u64,
-    #[command(flatten)]
-    pub common: BenchArgs,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +168,26 @@ pub struct BenchSampleArgs {
     /// Side of the latent image.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(2..=1024))]
     pub latent_size: u64,
+    #[command(flatten)]
+    pub common: BenchArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchDistillArgs {
+    /// The teacher's network.
+    #[arg(long, default_value = "resnet34")]
+    pub teacher: String,
+    /// The student's network.
+    #[arg(long, default_value = "resnet18")]
+    pub student: String,
+    /// Images a step.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub batch: u64,
+    /// Side of the images, which have three channels.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(8..=1024))]
+    pub image_size: u64,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub classes: u64,
     #[command(flatten)]
     pub common: BenchArgs,
 }

@@ -115,7 +115,8 @@ fn overlay<'i>(into: &mut DeTable<'i>, from: DeTable<'i>, depth: usize, raw: &st
 /// Puts an error of the deserialiser in the user's words.
 fn explain(error: &toml::de::Error, tree: &DeTable<'_>, sources: &Sources<'_>) -> Error {
     let message = error.message();
-    let span = error.span();
+    // The file as a whole has an empty span.
+    let span = error.span().filter(|span| !span.is_empty());
     let key = span.as_ref().map(|span| key_at(tree, span)).unwrap_or_default();
     let place = sources.place(span);
     let quoted = between_backticks(message);

@@ -108,7 +108,7 @@ pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
         eval: judgement.as_ref().map(figures).unwrap_or_default(),
         counts: counts(plan, judgement.as_ref(), subset.as_ref()),
         seconds: Times::read(run)?.seconds,
-        policies: run.read_json(&usage_file(0))?.map(|usage| ("select".to_owned(), usage)).into_iter().collect(),
+        policies: policies(run, judgement.as_ref())?,
         hashes,
     };
     run.write_json("summary.json", &summary).context("summary")?;
@@ -131,6 +131,39 @@ fn figures(judgement: &Judgement) -> Figures {
         teacher_top1: judgement.teacher.as_ref().map(|teacher| teacher.evaluation.top1),
         test_images: synthetic.and_then(|arm| arm.students.first()).map(|student| student.evaluation.images),
     }
+}
+
+/// What the selecting policy used, and what the weigher used over all students.
+fn policies(run: &RunDir, judgement: Option<&Judgement>) -> Result<BTreeMap<String, PolicyUse>> {
+    #[derive(Deserialize)]
+    struct Weights {
+        policy: PolicyUse,
+    }
+    let mut policies = BTreeMap::new();
+    if let Some(usage) = run.read_json(&usage_file(0))? {
+        policies.insert("select".to_owned(), usage);
+    }
+    for (arm, result) in judgement.iter().flat_map(|judgement| &judgement.arms) {
+        for student in &result.students {
+            let file = format!("weights/{arm}-seed-{}.json", student.seed);
+            let Some(Weights { policy: usage }) = run.read_json(&file)? else { continue };
+            match policies.get_mut("weigher") {
+                None => drop(policies.insert("weigher".to_owned(), usage)),
+                Some(sum) => add(sum, &usage),
+            }
+        }
+    }
+    Ok(policies)
+}
+
+fn add(sum: &mut PolicyUse, usage: &PolicyUse) {
+    sum.calls += usage.calls;
+    sum.fuel += usage.fuel;
+    sum.lent_bytes += usage.lent_bytes;
+    sum.seconds += usage.seconds;
+    sum.peak_memory_bytes = sum.peak_memory_bytes.max(usage.peak_memory_bytes);
+    // Means of figures over trainings of unlike length would say little.
+    sum.metrics.clear();
 }
 
 fn counts(plan: &Plan, judgement: Option<&Judgement>, subset: Option<&Subset>) -> Counts {

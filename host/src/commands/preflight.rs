@@ -20,7 +20,7 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     }
     policies(plan, progress)?;
     let teacher = open_classifier(&plan.teacher, device)?;
-    let _ = &distill::run;
+    distill::check(plan, teacher.info(), &test).context("the generator's images")?;
     Ok(teacher)
 }
 

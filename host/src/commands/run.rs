@@ -97,6 +97,10 @@ impl Work<'_> {
 
     fn eval(&self) -> Result<()> {
         let Kept { plan, run, .. } = &self.kept;
+        if eval::done(plan, run)? {
+            self.progress.note("eval: done before");
+            return Ok(());
+        }
         eval::run(plan, run, self.progress, &self.device, self.teacher.as_deref()).map(|_| ())
     }
 
