@@ -52,7 +52,7 @@ pub fn run(
 }
 
 /// Fails where the teacher grades other images or classes than those of `data`.
-fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
+pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
     let found = (data.channels, data.height, data.width);
     let taught = (teacher.channels, teacher.height, teacher.width);
     if found != taught {
