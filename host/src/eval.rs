@@ -98,6 +98,25 @@ pub fn run(
     Ok(judgement)
 }
 
+/// Whether `eval.json` judges every student of the plan as it is now.
+pub fn done(plan: &Plan, run: &RunDir) -> Result<bool> {
+    let Some(judgement) = run.read_json::<Judgement>("eval.json")? else { return Ok(false) };
+    let arms = if plan.baseline.is_some() { 2 } else { 1 };
+    if judgement.teacher.is_none() || judgement.arms.len() != arms {
+        return Ok(false);
+    }
+    for (arm, result) in &judgement.arms {
+        for &seed in &plan.distill.seeds {
+            let path = run.join(&format!("checkpoints/{arm}/seed-{seed}/student.safetensors"));
+            let judged = result.students.iter().find(|student| student.seed == seed);
+            if !path.exists() || judged.map(|student| &student.sha256) != Some(&sha256_file(&path)?) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
 /// The checkpoints by arm and seed.
 fn finished_students(run: &RunDir, progress: &Progress) -> Result<BTreeMap<String, BTreeMap<u64, PathBuf>>> {
     let root = run.join("checkpoints");

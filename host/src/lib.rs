@@ -25,6 +25,7 @@ pub mod report;
 pub mod run_dir;
 pub mod seed;
 pub mod select;
+pub mod summary;
 pub mod synth;
 pub mod train_classifier;
 pub mod train_generator;

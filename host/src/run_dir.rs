@@ -44,7 +44,8 @@ impl RunDir {
 
     /// Checks that [`RunDir::create`] would succeed, and leaves nothing behind.
     pub fn try_out(root: &Path) -> Result<()> {
-        let missing: Vec<_> = root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+        let missing: Vec<_> =
+            root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
         let tried = Self::create(root).map(|_| ());
         for path in missing {
             // Where another process has put something in meanwhile, it stays.

@@ -9,7 +9,7 @@ use crate::eval::{ArmResult, Judgement};
 use crate::plan::Plan;
 use crate::policy::PolicyUse;
 use crate::run_dir::RunDir;
-use crate::select::Subset;
+use crate::select::{Subset, subset_file, usage_file};
 use crate::{Context as _, Result};
 
 const TIMES: &str = "times.json";
@@ -47,6 +47,22 @@ pub struct Figures {
     pub test_images: Option<usize>,
 }
 
+impl Summary {
+    /// The result in one line.
+    pub fn headline(&self) -> String {
+        let percent =
+            |share: Option<f64>| share.map_or("unknown".to_owned(), |share| format!("{:.2} %", 100.0 * share));
+        let of_baseline =
+            self.eval.baseline_top1.map(|_| format!(", on real images {}", percent(self.eval.baseline_top1)));
+        format!(
+            "top-1 {}{}, teacher {}",
+            percent(self.eval.top1),
+            of_baseline.unwrap_or_default(),
+            percent(self.eval.teacher_top1)
+        )
+    }
+}
+
 /// How many images there are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counts {
@@ -76,10 +92,12 @@ impl Times {
 /// Collects the figures of a run from its files, and writes `summary.json`.
 pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
     let judgement: Option<Judgement> = run.read_json("eval.json")?;
-    let subset: Option<Subset> = run.read_json("subset/round-000.json")?;
-    let mut hashes: BTreeMap<_, _> = plan.inputs.iter().map(|(key, input)| (key.clone(), input.sha256.clone())).collect();
+    let subset: Option<Subset> = run.read_json(&subset_file(0))?;
+    let mut hashes: BTreeMap<_, _> =
+        plan.inputs.iter().map(|(key, input)| (key.clone(), input.sha256.clone())).collect();
     for (arm, result) in judgement.iter().flat_map(|judgement| &judgement.arms) {
-        hashes.extend(result.students.iter().map(|student| (format!("{arm}.{}", student.seed), student.sha256.clone())));
+        hashes
+            .extend(result.students.iter().map(|student| (format!("{arm}.{}", student.seed), student.sha256.clone())));
     }
     let summary = Summary {
         name: plan.run.name.clone(),
@@ -90,7 +108,7 @@ pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
         eval: judgement.as_ref().map(figures).unwrap_or_default(),
         counts: counts(plan, judgement.as_ref(), subset.as_ref()),
         seconds: Times::read(run)?.seconds,
-        policies: subset.into_iter().filter_map(|subset| Some(("select".to_owned(), subset.policy?))).collect(),
+        policies: policies(run, judgement.as_ref())?,
         hashes,
     };
     run.write_json("summary.json", &summary).context("summary")?;
@@ -113,6 +131,39 @@ fn figures(judgement: &Judgement) -> Figures {
         teacher_top1: judgement.teacher.as_ref().map(|teacher| teacher.evaluation.top1),
         test_images: synthetic.and_then(|arm| arm.students.first()).map(|student| student.evaluation.images),
     }
+}
+
+/// What the selecting policy used, and what the weigher used over all students.
+fn policies(run: &RunDir, judgement: Option<&Judgement>) -> Result<BTreeMap<String, PolicyUse>> {
+    #[derive(Deserialize)]
+    struct Weights {
+        policy: PolicyUse,
+    }
+    let mut policies = BTreeMap::new();
+    if let Some(usage) = run.read_json(&usage_file(0))? {
+        policies.insert("select".to_owned(), usage);
+    }
+    for (arm, result) in judgement.iter().flat_map(|judgement| &judgement.arms) {
+        for student in &result.students {
+            let file = format!("weights/{arm}-seed-{}.json", student.seed);
+            let Some(Weights { policy: usage }) = run.read_json(&file)? else { continue };
+            match policies.get_mut("weigher") {
+                None => drop(policies.insert("weigher".to_owned(), usage)),
+                Some(sum) => add(sum, &usage),
+            }
+        }
+    }
+    Ok(policies)
+}
+
+fn add(sum: &mut PolicyUse, usage: &PolicyUse) {
+    sum.calls += usage.calls;
+    sum.fuel += usage.fuel;
+    sum.lent_bytes += usage.lent_bytes;
+    sum.seconds += usage.seconds;
+    sum.peak_memory_bytes = sum.peak_memory_bytes.max(usage.peak_memory_bytes);
+    // Means of figures over trainings of unlike length would say little.
+    sum.metrics.clear();
 }
 
 fn counts(plan: &Plan, judgement: Option<&Judgement>, subset: Option<&Subset>) -> Counts {

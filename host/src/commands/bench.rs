@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
+use limbeck::bench::distill::{Sizes, Step};
 use limbeck::diffusion::guidance::Guided;
 use limbeck::diffusion::sampler::Denoiser as _;
 use limbeck::progress::Progress;
@@ -14,7 +15,7 @@ use rand::Rng as _;
 use rand_distr::StandardNormal;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{BenchArgs, BenchCommand, BenchSampleArgs};
+use crate::cli::{BenchArgs, BenchCommand, BenchDistillArgs, BenchSampleArgs};
 
 /// The seed of weights and images; the figures don't depend on it.
 const SEED: u64 = 0;
@@ -22,6 +23,7 @@ const SEED: u64 = 0;
 pub fn bench(command: &BenchCommand, progress: &Progress) -> Result<()> {
     match command {
         BenchCommand::Sample(args) => sample(args, progress),
+        BenchCommand::Distill(args) => distill(args, progress),
     }
 }
 
@@ -39,6 +41,25 @@ fn sample(args: &BenchSampleArgs, progress: &Progress) -> Result<()> {
     let times = measure(&args.common, 1, &device, || denoiser.predict(&x, 500).map(|_| ()))?;
     let sizes = json!({ "model": args.model, "batch": batch, "latent_size": config.size, "guided": true });
     report(progress, "sample", &args.common, &times, batch, sizes)
+}
+
+/// One step of distillation: the teacher forwards, the student both ways, SGD.
+fn distill(args: &BenchDistillArgs, progress: &Progress) -> Result<()> {
+    let sizes = Sizes {
+        teacher: args.teacher.clone(),
+        student: args.student.clone(),
+        batch: args.batch as usize,
+        image_size: args.image_size as usize,
+        classes: args.classes as usize,
+    };
+    let device = args.common.device.device.open()?;
+    let mut step = Step::new(&sizes, &device)?;
+    let times = measure(&args.common, 2, &device, || step.run().map(|_| ()))?;
+    let Sizes { teacher, student, batch, image_size, classes } = &sizes;
+    let shown = json!({
+        "teacher": teacher, "student": student, "batch": batch, "image_size": image_size, "classes": classes
+    });
+    report(progress, "distill", &args.common, &times, *batch, shown)
 }
 
 /// Standard normal numbers of this shape.

@@ -55,7 +55,8 @@ fn refuse_differences(keys: &[String], out: &Path) -> Result<()> {
     let more = if keys.len() > SHOWN { format!(" and {} more", keys.len() - SHOWN) } else { String::new() };
     let shown = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     Err(Error::input(format!(
-        "`{}` was made from another recipe: {shown}{more} differ: choose another directory with --out, or remove this one",
+        "`{}` was made from another recipe, the difference is in {shown}{more}: choose another directory with --out, or remove \
+         this one",
         out.display()
     )))
 }

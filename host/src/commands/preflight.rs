@@ -7,56 +7,37 @@ use limbeck::diffusion::generator::Generator;
 use limbeck::plan::Plan;
 use limbeck::policy::{Policy, Role, Sandbox, WeigherFactory};
 use limbeck::progress::Progress;
-use limbeck::{Context as _, Error, Result, synth};
-use limbeck_models::{Params, classifier};
+use limbeck::{Error, Result, distill, synth};
 
-/// Opens everything that the plan names and compares the sizes. Gives the teacher, which opens only once.
+/// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
     let generator = Generator::open(&plan.generator.weights, device)?;
     synth::check(plan, &generator)?;
-    let model = &generator.config.model;
-    let size = Size { classes: model.classes, channels: model.channels, side: model.size };
-    let generator = format!("generator `{}`", plan.generator.weights.display());
-    student(plan, &size)?;
+    let test = load(&plan.data, Split::Test)?;
+    alike(plan, &generator, &test, "data.test")?;
+    if plan.baseline.is_some() {
+        alike(plan, &generator, &load(&plan.data, Split::Train)?, "data.train")?;
+    }
     policies(plan, progress)?;
-    for (split, is_read) in [(Split::Test, true), (Split::Train, plan.baseline.is_some())] {
-        if is_read {
-            images(&load(&plan.data, split)?, split, &size, &generator)?;
-        }
-    }
     let teacher = open_classifier(&plan.teacher, device)?;
-    let info = teacher.info();
-    let grades = Size { classes: info.classes, channels: info.channels, side: info.height };
-    if grades != size || info.width != info.height {
-        return Err(Error::input(format!(
-            "teacher `{}` grades {grades}, {generator} draws {size}: name a teacher and a generator of the same images",
-            info.name
-        )));
-    }
+    distill::check(plan, teacher.info(), &test).context("the generator's images")?;
     Ok(teacher)
 }
 
-/// What a network makes or takes.
-#[derive(PartialEq, Eq)]
-struct Size {
-    classes: usize,
-    channels: usize,
-    side: usize,
-}
-
-impl std::fmt::Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { classes, channels, side } = self;
-        write!(f, "{channels}x{side}x{side} images of {classes} classes")
+/// Students learn from drawn images and are judged on real ones, so both must have one size.
+fn alike(plan: &Plan, generator: &Generator, data: &Dataset, key: &str) -> Result<()> {
+    let model = &generator.config.model;
+    let Dataset { channels, height, width, .. } = *data;
+    if (channels, height, width) == (model.channels, model.size, model.size) {
+        return Ok(());
     }
-}
-
-/// The network exists and suits the images.
-fn student(plan: &Plan, size: &Size) -> Result<()> {
-    let fresh = Params::from_seed(0, &Device::Cpu);
-    classifier::build(&plan.distill.student, size.classes, size.channels, size.side, &fresh)
-        .map(|_| ())
-        .context("`distill.student`")
+    Err(Error::input(format!(
+        "the images of `{key}` are {channels}x{height}x{width}, generator `{}` draws {}x{}x{}: name images of one size",
+        plan.generator.weights.display(),
+        model.channels,
+        model.size,
+        model.size
+    )))
 }
 
 fn policies(plan: &Plan, progress: &Progress) -> Result<()> {
@@ -64,16 +45,4 @@ fn policies(plan: &Plan, progress: &Progress) -> Result<()> {
         Policy::open(&Sandbox::new()?, path)?.role(&[Role::Scorer, Role::Selector])?;
     }
     WeigherFactory::open(plan, progress).map(|_| ())
-}
-
-/// Real images are compared with drawn ones, so they must look alike.
-fn images(data: &Dataset, split: Split, size: &Size, generator: &str) -> Result<()> {
-    let found = (data.channels, data.height, data.width);
-    if found == (size.channels, size.side, size.side) {
-        return Ok(());
-    }
-    let (channels, height, width) = found;
-    Err(Error::input(format!(
-        "the {split:?} images of `data` are {channels}x{height}x{width}, {generator} draws {size}: name images of that size"
-    )))
 }

@@ -11,7 +11,7 @@ use limbeck::plan::{self, Plan};
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::{Progress, duration};
 use limbeck::run_dir::RunDir;
-use limbeck::{Result, distill, eval, recipe, report, select, summary, synth};
+use limbeck::{Error, Result, distill, eval, fidelity, recipe, report, select, summary, synth};
 
 use super::kept::Kept;
 use super::preflight::preflight;
@@ -27,8 +27,13 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
     let device = recipe.device.device.open()?;
     let teacher = preflight(&plan, &device, progress)?;
     let started = Instant::now();
-    let work =
-        Work { kept: Kept::begin(plan, &out)?, device_name: recipe.device.device, device, teacher: Some(teacher), progress };
+    let work = Work {
+        kept: Kept::begin(plan, &out)?,
+        device_name: recipe.device.device,
+        device,
+        teacher: Some(teacher),
+        progress,
+    };
     for stage in Stage::ALL.into_iter().filter(|stage| *stage <= args.until) {
         work.stage(stage)?;
     }
@@ -38,13 +43,22 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
 
 /// One stage of a run whose plan is made.
 pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> {
-    let kept = Kept::open(&args.run)?;
+    let kept: Kept<Plan> = Kept::open(&args.run)?;
     let device = args.device.device.open()?;
     let teacher = match stage {
         Stage::Distill | Stage::Eval => Some(open_classifier(&kept.plan.teacher, &device)?),
         Stage::Synth | Stage::Select | Stage::Report => None,
     };
     Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage)
+}
+
+/// Figures of the drawn images, also on stdout as JSON.
+pub fn fidelity(args: &StageArgs, progress: &Progress) -> Result<()> {
+    let kept: Kept<Plan> = Kept::open(&args.run)?;
+    let teacher = open_classifier(&kept.plan.teacher, &args.device.device.open()?)?;
+    let fidelity = fidelity::run(&kept.plan, &kept.run, progress, teacher.as_ref())?;
+    progress.data(serde_json::to_string(&fidelity).map_err(|error| Error::failed(error.to_string()))?);
+    Ok(())
 }
 
 /// A run under way.
@@ -71,5 +85,33 @@ impl Work<'_> {
             Stage::Report => return self.report(),
         }
         summary::add_time(run, stage.name(), started.elapsed())
+    }
+
+    /// Students are trained with the weigher that the plan names, a fresh one for each.
+    fn distill(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        let weigher = WeigherFactory::open(plan, self.progress)?;
+        let start = |steps| weigher.as_ref().map(|weigher| weigher.start(steps)).transpose();
+        distill::run(plan, run, self.progress, &self.device, self.teacher()?, &start)
+    }
+
+    fn eval(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        if eval::done(plan, run)? {
+            self.progress.note("eval: done before");
+            return Ok(());
+        }
+        eval::run(plan, run, self.progress, &self.device, self.teacher.as_deref()).map(|_| ())
+    }
+
+    fn report(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        let summary = summary::write(plan, run, &self.device_name.to_string())?;
+        self.progress.note(summary.headline());
+        report::run(run).map(|_| ())
+    }
+
+    fn teacher(&self) -> Result<&dyn Classifier> {
+        self.teacher.as_deref().ok_or_else(|| Error::failed("the teacher is not open"))
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use limbeck::data::{Split, load};
 use limbeck::plan::{Document, plan_classifier, plan_generator};
 use limbeck::progress::Progress;
-use limbeck::run_dir::RunDir;
 use limbeck::{Result, recipe, train_classifier, train_generator};
 
 use super::kept::Kept;

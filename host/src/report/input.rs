@@ -22,6 +22,7 @@ pub(super) struct Inputs {
     pub(super) subset: Option<Subset>,
     pub(super) metrics: Vec<Metric>,
     pub(super) judgement: Option<Judgement>,
+    /// By arm, one for each seed.
     pub(super) weights: Vec<(String, Weights)>,
     /// What each policy used, by its role.
     pub(super) policies: Vec<(String, PolicyUse)>,
@@ -90,9 +91,21 @@ impl Inputs {
         for name in names {
             let Some(mut weights) = self.json::<Weights>(run, &format!("weights/{name}")) else { continue };
             let name = name.trim_end_matches(".json").to_owned();
-            self.policies.extend(weights.policy.take().map(|policy| (format!("weigh, {name}"), policy)));
-            self.weights.push((name, weights));
+            let arm = name.split("-seed-").next().unwrap_or_default().to_owned();
+            weights.policy.take().into_iter().for_each(|policy| self.add_use(&format!("weigh, arm {arm}"), policy));
+            self.weights.push((arm, weights));
         }
+    }
+
+    /// Adds what a policy used to what the same one used in this role with other seeds.
+    fn add_use(&mut self, role: &str, used: PolicyUse) {
+        let same = self.policies.iter_mut().find(|(known, policy)| known == role && policy.sha256 == used.sha256);
+        let Some((_, sum)) = same else { return self.policies.push((role.to_owned(), used)) };
+        let add = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_add(b?));
+        sum.fuel = add(sum.fuel, used.fuel);
+        sum.calls = add(sum.calls, used.calls);
+        sum.seconds = sum.seconds.zip(used.seconds).map(|(a, b)| a + b);
+        sum.peak_memory_bytes = sum.peak_memory_bytes.max(used.peak_memory_bytes);
     }
 
     fn json<T: DeserializeOwned>(&mut self, run: &RunDir, rel: &str) -> Option<T> {

@@ -4,7 +4,6 @@ use image::imageops::thumbnail;
 use image::{ImageBuffer, Luma, Rgb};
 
 use super::html::{Html, html, png_uri};
-use super::words;
 use crate::pool::{Image, Sample};
 
 /// Larger images are shrunk to this many pixels a side, as hundreds of them go into one page.
@@ -27,7 +26,7 @@ pub(super) fn provenance(sample: &Sample) -> String {
         sample.class,
         origin.sampler.to_uppercase(),
         origin.steps,
-        words::short(f64::from(origin.guidance))
+        origin.guidance
     )
 }
 

@@ -25,7 +25,8 @@ fn a_whole_run_shows_every_section() {
     for part in [
         "top-1 accuracy on",
         "the teacher sees another class",
-        "unsure: below 0.70", "seen as",
+        "unsure: below 0.70",
+        "seen as",
         "teacher-filter 0.1.0",
         "148",
         "5d41402abc4b",

@@ -100,7 +100,8 @@ pub(super) struct Weights {
 pub(super) struct Summary {
     /// Seconds by stage.
     pub(super) seconds: BTreeMap<String, f64>,
-    pub(super) hashes: BTreeMap<String, String>,
+    pub(super) device: String,
+    pub(super) threads: Option<u64>,
 }
 
 /// The parts of `plan.toml` that the report puts into words.

@@ -23,10 +23,14 @@ pub(super) fn short(value: f64) -> String {
         x if x >= 1000.0 => format!("{value:.0}"),
         x if x >= 10.0 => format!("{value:.1}"),
         x if x >= 0.01 || x == 0.0 => format!("{value:.2}"),
-        x if x >= 0.0001 => format!("{value:.4}"),
-        _ => return if value > 0.0 { "<0.0001".into() } else { "~0".into() },
+        _ => format!("{value:.0e}"),
     };
     text.replace('-', "\u{2212}")
+}
+
+/// A score or weight under a small picture: two decimals.
+pub(super) fn brief(value: f64) -> String {
+    if value.abs() < 10.0 { format!("{value:.2}").replace('-', "\u{2212}") } else { short(value) }
 }
 
 /// The label of a tick: the fewest decimals that show the steps of an axis.
@@ -55,10 +59,11 @@ pub(super) fn large(count: u64) -> String {
     }
 }
 
-/// A time: `0.4 s`, `42.0 s`, `3 min 05 s`.
+/// A time: `40 ms`, `42.0 s`, `3 min 05 s`.
 pub(super) fn seconds(time: f64) -> String {
     let whole = time.max(0.0).round() as u64;
     match whole {
+        _ if time < 1.0 => format!("{:.0}\u{202f}ms", 1000.0 * time.max(0.0)),
         0..60 => format!("{time:.1}\u{202f}s"),
         60..3600 => format!("{}\u{202f}min {:02}\u{202f}s", whole / 60, whole % 60),
         _ => format!("{}\u{202f}h {:02}\u{202f}min", whole / 3600, whole % 3600 / 60),
@@ -87,11 +92,14 @@ mod tests {
         assert_eq!(percent(0.97418), "97.42\u{202f}%");
         assert_eq!((points(0.0123), points(-0.001)), ("+1.23".into(), "\u{2212}0.10".into()));
         assert_eq!([thousands(7), thousands(1_234), thousands(10_000_000)], ["7", "1,234", "10,000,000"]);
-        assert_eq!([short(0.5), short(0.0), short(0.00123), short(-12.34)], ["0.50", "0.00", "0.0012", "\u{2212}12.3"]);
+        assert_eq!(
+            [short(0.5), short(0.0), short(0.00123), short(-12.34)],
+            ["0.50", "0.00", "1e\u{2212}3", "\u{2212}12.3"]
+        );
         assert_eq!([tick(0.5, 0.25), tick(20.0, 10.0), tick(-1e-17, 0.1)], ["0.5", "20", "0.0"]);
         assert_eq!(
             [seconds(0.42), seconds(185.0), seconds(7_800.0)],
-            ["0.4\u{202f}s", "3\u{202f}min 05\u{202f}s", "2\u{202f}h 10\u{202f}min"]
+            ["420\u{202f}ms", "3\u{202f}min 05\u{202f}s", "2\u{202f}h 10\u{202f}min"]
         );
         assert_eq!([bytes(12), bytes(1_572_864)], ["12\u{202f}B", "1.5\u{202f}MiB"]);
         assert_eq!([counted(1, "seed"), counted(2_000, "image")], ["1 seed", "2,000 images"]);

@@ -59,14 +59,20 @@ fn manifest() {
     refused("THREADS", r#""\"sometimes\"""#, "unknown variant `sometimes`");
     refused("TABLE", "table->manifest_json.ptr = NULL", "its manifest is NULL");
     refused("TABLE", "table->manifest_json.len = 0", "its manifest: EOF");
-    let with = |operations: &str, devices: &str| {
+    let with = |operations: &str, devices: &str, dtypes: &str| {
         format!(
-            r#""{{\"name\":\"x\",\"version\":\"1\",\"licence\":\"\",\"operations\":[{operations}],\"devices\":[{devices}],\"dtypes\":[],\"threads\":\"serial\",\"deterministic\":true}}""#
+            r#""{{\"name\":\"x\",\"version\":\"1\",\"licence\":\"\",\"operations\":[{operations}],\"devices\":[{devices}],\"dtypes\":[{dtypes}],\"threads\":\"serial\",\"deterministic\":true}}""#
         )
     };
-    refused("MANIFEST", &with("", r#"\"cpu\""#), "at least one of `operations`");
-    refused("MANIFEST", &with(r#"\"denoise\""#, r#"\"cpu\""#), "is no teacher: it has `denoise`");
-    refused("MANIFEST", &with(r#"\"classify\""#, r#"\"tpu\""#), "works on tpu only");
+    refused("MANIFEST", &with("", r#"\"cpu\""#, ""), "at least one of `operations`");
+    refused("MANIFEST", &with(r#"\"denoise\""#, r#"\"cpu\""#, ""), "is no teacher: it has `denoise`, not `classify`");
+    refused("MANIFEST", &with(r#"\"classify\""#, r#"\"tpu\""#, r#"\"f32\""#), "works on tpu only");
+    let bf16 = r#"\"bf16\""#;
+    refused(
+        "MANIFEST",
+        &with(r#"\"classify\""#, r#"\"cpu\""#, bf16),
+        "takes tensors of bf16 only, this host gives f32",
+    );
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 mod hostile;
 mod loading;
+mod panics;
 mod support;
 mod teachers;

@@ -24,6 +24,12 @@ pub fn compile(source: &Path, defines: &[(&str, &str)], library: &Path) {
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
 }
 
+/// The dynamic library that cargo built of a crate that these tests depend on.
+pub fn built_library(crate_name: &str) -> PathBuf {
+    let name = format!("{}{crate_name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    std::env::current_exe().unwrap().with_file_name(name)
+}
+
 /// A `hostile.c` with other bodies, in a folder that goes with it.
 pub struct Hostile {
     folder: tempfile::TempDir,

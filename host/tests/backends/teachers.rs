@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candle_classifier::limbeck_backend_query_v1;
+use candle_classifier::CandleClassifier;
 use candle_core::{DType, Device, Tensor};
 use limbeck::Error;
 use limbeck::backend::{Classifier, Grades, Services, link_classifier, open_classifier};
@@ -11,7 +11,7 @@ use limbeck::plan::TeacherPlan;
 use limbeck_models::{Params, checkpoint, classifier};
 use serde_json::json;
 
-use crate::support::{compile, plan, root};
+use crate::support::{built_library, compile, plan, root};
 
 const MEAN: f64 = 0.1307;
 const STD: f64 = 0.3081;
@@ -58,8 +58,7 @@ impl Weights {
 
 /// The dynamic library that cargo built of the same crate that is linked into this test.
 fn candle_plugin() -> PathBuf {
-    let name = format!("{}candle_classifier{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    std::env::current_exe().unwrap().with_file_name(name)
+    built_library("candle_classifier")
 }
 
 fn opened(plugin: PathBuf, weights: &Weights) -> Box<dyn Classifier> {
@@ -69,9 +68,7 @@ fn opened(plugin: PathBuf, weights: &Weights) -> Box<dyn Classifier> {
 
 fn linked(weights: &Weights) -> Box<dyn Classifier> {
     let config = json!({"weights": weights.path()});
-    // SAFETY: the function that `export_backend!` made.
-    let linked = unsafe { link_classifier(limbeck_backend_query_v1, &config, &Device::Cpu, Services::default()) };
-    linked.unwrap()
+    link_classifier::<CandleClassifier>(&config, &Device::Cpu, Services::default()).unwrap()
 }
 
 fn c_plugin(weights: &Weights) -> Result<Box<dyn Classifier>, Error> {

@@ -52,8 +52,10 @@ fn accuracy_card(lines: &Lines<'_>) -> Option<Html> {
     let y = Axis::shares(settled(lines), "top-1 accuracy");
     let label = "Accuracy over steps, a line for every seed of every arm.";
     let remark = match y.low() {
-        low if low > 0.0 => format!("Measured while training; the axis begins at {}.", words::percent(low)),
-        _ => "Measured while training.".to_owned(),
+        low if low > 0.0 => {
+            format!("On some of the test images after each epoch; the axis begins at {}.", words::percent(low))
+        }
+        _ => "On some of the test images after each epoch.".to_owned(),
     };
     chart_card("Accuracy", &remark, label, lines, &y, "last accuracy", words::percent)
 }

@@ -30,7 +30,7 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
         classes.len(),
         first.provenance.sampler.to_uppercase(),
         first.provenance.steps,
-        words::short(f64::from(first.provenance.guidance)),
+        first.provenance.guidance,
     );
     let counts = classes.iter().map(|(class, samples)| vec![class.to_string(), words::thousands(samples.len() as u64)]);
     let counts = html!(

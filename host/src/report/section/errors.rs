@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Section, arm_name, as_table, card, grid, table};
+use super::{Section, arm_name, as_table, card, grid};
 use crate::report::chart::{Dots, Ink, dots, marker_legend};
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
@@ -11,7 +11,7 @@ use crate::report::words;
 
 /// With more classes than this a matrix can't be read; the most frequent errors are listed instead.
 const MOST_CLASSES: usize = 20;
-const MOST_CONFUSED: usize = 10;
+const MOST_CONFUSED: usize = 9;
 
 pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let judgement = inputs.judgement.as_ref()?;
@@ -29,7 +29,7 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
         card("Confusion", &remark, heat_map(&confusion))
     });
     let classes = class_chart(judgement);
-    let confused = card("Most confused", "The pairs taken for each other most often.", confused(&confusion));
+    let confused = card("Most confused", "The most frequent errors.", confused(&confusion));
     let body = html!("{}{}", grid([matrix, classes].into_iter().flatten()), confused);
     let right = confusion.iter().enumerate().map(|(i, row)| row[i]).sum::<u64>();
     let all = confusion.iter().flatten().sum::<u64>();
@@ -72,7 +72,7 @@ fn heat_map(confusion: &[Vec<u64>]) -> Html {
     };
     let heads = (0..confusion.len()).map(|j| html!("<th scope=\"col\">{}</th>", j)).collect::<Html>();
     html!(
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"heat\"><thead><tr><td class=\"corner\">true \\ taken for</td>{}</tr></thead><tbody>{}</tbody></table></div>",
+        "<div class=\"scroll\" role=\"region\" aria-label=\"table\" tabindex=\"0\"><table class=\"heat\"><thead><tr><td class=\"corner\">true \\ taken for</td>{}</tr></thead><tbody>{}</tbody></table></div>",
         heads,
         confusion.iter().enumerate().map(row).collect::<Html>()
     )
@@ -90,10 +90,11 @@ fn wrong(confusion: &[Vec<u64>]) -> impl Iterator<Item = (f64, usize, usize, u64
 fn confused(confusion: &[Vec<u64>]) -> Html {
     let mut errors = wrong(confusion).collect::<Vec<_>>();
     errors.sort_by(|a, b| b.3.cmp(&a.3).then((a.1, a.2).cmp(&(b.1, b.2))));
-    let rows = errors.iter().take(MOST_CONFUSED).map(|(share, i, j, count)| {
-        vec![format!("{i} taken for {j}"), words::thousands(*count), words::percent(*share)]
+    let pairs = errors.iter().take(MOST_CONFUSED).map(|(share, i, j, count)| {
+        let of_class = format!("{}, {} of the class", words::counted(*count as usize, "image"), words::percent(*share));
+        html!("<li><b>{} taken for {}</b><span>{}</span></li>", *i, *j, of_class)
     });
-    table(&["error", "images", "of the class"], rows.collect())
+    html!("<ol class=\"pairs\">{}</ol>", pairs.collect::<Html>())
 }
 
 /// The accuracy of each class by every arm (mean over seeds) and the teacher.

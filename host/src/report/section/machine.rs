@@ -1,6 +1,6 @@
 //! What the run cost: time by stage, and what the policies used.
 
-use super::{Section, card, grid, table};
+use super::{Section, card, table};
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
 use crate::report::view::PolicyUse;
@@ -15,18 +15,19 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
         return None;
     }
     let lead = "Policies are sandboxed components: fuel counts their instructions, and neither fuel nor memory can pass the limits of the recipe.";
-    Some(Section { id: "cost", title: "What it took", lead: lead.into(), body: grid(cards) })
+    Some(Section { id: "cost", title: "What it took", lead: lead.into(), body: cards.into_iter().collect() })
 }
 
 fn timings(inputs: &Inputs) -> Option<Html> {
     let mut stages = inputs.summary.seconds.iter().filter(|(name, _)| *name != "total").collect::<Vec<_>>();
     stages.sort_by_key(|(name, _)| STAGES.iter().position(|stage| stage == name).unwrap_or(STAGES.len()));
     let total = stages.iter().map(|(_, seconds)| seconds.max(0.0)).sum::<f64>();
-    if stages.is_empty() || total <= 0.0 {
+    let longest = stages.iter().map(|(_, seconds)| **seconds).fold(0.0, f64::max);
+    if longest <= 0.0 {
         return None;
     }
     let row = |(name, seconds): &(&String, &f64)| {
-        let share = seconds.max(0.0) / total;
+        let share = seconds.max(0.0) / longest;
         html!(
             "<tr><th scope=\"row\">{}</th><td class=\"meter\"><span style=\"--share:{}\"></span></td><td>{}</td></tr>",
             words::clipped(name, 40),
@@ -41,13 +42,25 @@ fn timings(inputs: &Inputs) -> Option<Html> {
         rows,
         words::seconds(total)
     );
-    Some(card("Time", "Wall time of each stage.", body))
+    let remark = match (inputs.summary.device.as_str(), inputs.summary.threads) {
+        ("", _) => "Wall time of each stage.".to_owned(),
+        (device, None) => format!("Wall time of each stage on {}.", words::clipped(device, 60)),
+        (device, Some(threads)) => {
+            format!(
+                "Wall time of each stage on {}, {}.",
+                words::clipped(device, 60),
+                words::counted(threads as usize, "thread")
+            )
+        }
+    };
+    Some(card("Time", &remark, body))
 }
 
 fn policies(inputs: &Inputs) -> Option<Html> {
     let rows = inputs.policies.iter().map(|(role, policy)| row(role, policy)).collect::<Vec<_>>();
     let head = ["policy", "role", "calls", "fuel", "peak memory", "time"];
-    (!rows.is_empty()).then(|| card("Policies", "What each policy used in all its calls.", table(&head, rows)))
+    (!rows.is_empty())
+        .then(|| card("Policies", "What each policy used in all its calls, over all seeds.", table(&head, rows)))
 }
 
 fn row(role: &str, policy: &PolicyUse) -> Vec<String> {

@@ -64,7 +64,7 @@ fn table(head: &[&str], rows: Vec<Vec<String>>) -> Html {
     };
     let rows = rows.into_iter().map(row).collect::<Html>();
     html!(
-        "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
+        "<div class=\"scroll\" role=\"region\" aria-label=\"table\" tabindex=\"0\"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
         heads,
         rows
     )

@@ -30,7 +30,6 @@ fn hashes(inputs: &Inputs) -> Option<Html> {
             row(key, &name, &input.path, input.bytes, &input.sha256)
         })
         .collect::<Vec<_>>();
-    rows.extend(inputs.summary.hashes.iter().map(|(key, sha256)| row(key, "", "", None, sha256)));
     for arm in inputs.judgement.iter().flat_map(|judgement| judgement.arms.iter()) {
         let students = arm.1.students.iter().filter(|student| !student.sha256.is_empty());
         rows.extend(students.map(|student| {
@@ -40,7 +39,7 @@ fn hashes(inputs: &Inputs) -> Option<Html> {
     }
     let table = |rows: Html| {
         html!(
-            "<div class=\"scroll\" tabindex=\"0\"><table class=\"hashes\"><thead><tr><th scope=\"col\">what</th><th scope=\"col\">file</th>\
+            "<div class=\"scroll\" role=\"region\" aria-label=\"table\" tabindex=\"0\"><table class=\"hashes\"><thead><tr><th scope=\"col\">what</th><th scope=\"col\">file</th>\
          <th scope=\"col\">size</th><th scope=\"col\">SHA-256</th></tr></thead><tbody>{}</tbody></table></div>",
             rows
         )

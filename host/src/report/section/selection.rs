@@ -30,8 +30,8 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
         [Some(by_class(subset)), scores(&kept, &dropped).or_else(|| teacher(&kept, &dropped))].into_iter().flatten(),
     );
     let lead = format!(
-        "{} kept {} of {} images and dropped {}. Each reason is the policy’s own; where reasons differ only in numbers, \
-         they are together and one stands for all.",
+        "{} kept {} of {} images and dropped {}. For each reason there are some images, evenly spaced from the highest \
+         score to the lowest.",
         policy(subset),
         words::thousands(kept.len() as u64),
         words::thousands(subset.decisions.len() as u64),
@@ -44,7 +44,7 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
 fn policy(subset: &Subset) -> String {
     match &subset.policy {
         Some(policy) if !policy.name.is_empty() => format!("Policy “{}”", words::clipped(&policy.name, 60)),
-        _ => "The selection".into(),
+        _ => "No policy was asked; the budget".into(),
     }
 }
 
@@ -93,7 +93,7 @@ fn thumb(inputs: &Inputs, one: &Decision) -> Option<Html> {
     }
     let verdict = if one.kept { "kept" } else { "dropped" };
     title += &format!("; {verdict}: {}", words::clipped(&one.reason, MOST_REASON));
-    let score = one.score.map(|score| html!(": {}", words::short(score)));
+    let score = one.score.map(|score| html!(": {}", words::brief(score)));
     let seen = one.teacher_class.filter(|seen| *seen != one.class).map(|seen| html!("<br>seen as {}", seen));
     Some(html!(
         "<figure>{}<figcaption>as {}{}{}</figcaption></figure>",

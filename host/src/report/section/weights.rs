@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Section, arm_name, card, grid};
+use super::{Section, arm_name, card, grid, table};
 use crate::report::chart::histogram;
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
@@ -28,8 +28,8 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
 /// By arm and id, averaged over seeds.
 fn mean_weights(inputs: &Inputs) -> BTreeMap<&str, BTreeMap<u64, f64>> {
     let mut sums = BTreeMap::<&str, BTreeMap<u64, (f64, f64)>>::new();
-    for (name, weights) in &inputs.weights {
-        let arm = sums.entry(name.split("-seed-").next().unwrap_or(name)).or_default();
+    for (arm, weights) in &inputs.weights {
+        let arm = sums.entry(arm).or_default();
         for (id, weight) in weights.ids.iter().zip(&weights.mean_weight) {
             let sum = arm.entry(*id).or_default();
             *sum = (sum.0 + weight.unwrap_or(0.0), sum.1 + f64::from(u8::from(weight.is_some())));
@@ -43,7 +43,22 @@ fn chart(arm: &str, weights: &BTreeMap<u64, f64>) -> Option<Html> {
     let values = weights.values().copied().collect::<Vec<_>>();
     let svg = histogram(&values, &[], ["images", ""], "mean weight", "Histogram of the mean weights of images.")?;
     let remark = format!("{}; {}.", words::counted(values.len(), "image"), words::clipped(&arm_name(arm), 60));
-    Some(card("All weights", &remark, svg))
+    Some(card("All weights", &remark, html!("{}{}", svg, figures(values))))
+}
+
+/// The ends and the middle, and how unequal the weights are.
+fn figures(mut values: Vec<f64>) -> Html {
+    values.sort_by(f64::total_cmp);
+    let at = |place: usize| values.get(place).map_or("–".to_owned(), |value| words::short(*value));
+    let heaviest = values.iter().rev().take(values.len().div_ceil(10)).sum::<f64>();
+    let share = heaviest / values.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let rows = [
+        ("lowest", at(0)),
+        ("median", at(values.len() / 2)),
+        ("highest", at(values.len().saturating_sub(1))),
+        ("held by the heaviest tenth", words::percent(share)),
+    ];
+    table(&["weight", ""], rows.map(|(name, value)| vec![name.into(), value]).into())
 }
 
 /// The images at both ends of the order by weight.
@@ -65,7 +80,7 @@ fn thumbs(inputs: &Inputs, images: &[(u64, f64)]) -> Html {
     let figures = images.iter().filter_map(|(id, weight)| {
         let sample = inputs.samples.get(id)?;
         let title = format!("{}; mean weight {}", provenance(sample), words::short(*weight));
-        let caption = format!("{}: ×{}", sample.class, words::short(*weight));
+        let caption = format!("{}: ×{}", sample.class, words::brief(*weight));
         Some(html!("<figure>{}<figcaption>{}</figcaption></figure>", picture(sample, &title), caption))
     });
     html!("<div class=\"thumbs\">{}</div>", figures.collect::<Html>())
