@@ -109,3 +109,6 @@ fn curve_images(test: Dataset) -> Dataset {
     let rows: Vec<usize> = (0..test.len()).step_by(step).collect();
     test.subset(&rows)
 }
+
+#[cfg(test)]
+mod tests;
