@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
-use limbeck::bench::{Sizes, Step};
+use limbeck::bench::distill::{Sizes, Step};
 use limbeck::diffusion::guidance::Guided;
 use limbeck::diffusion::sampler::Denoiser as _;
 use limbeck::progress::Progress;
