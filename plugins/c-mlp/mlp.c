@@ -2,6 +2,7 @@
  * file that `limbeck train classifier` writes. Needs limbeck_backend.h and POSIX libc:
  *     cc -shared -fPIC -O3 -I plugin-api/backend/include -o libc_mlp.so plugins/c-mlp/mlp.c
  */
+#define _POSIX_C_SOURCE 200809L /* strndup */
 #include <limbeck_backend.h>
 #include <stdio.h>
 #include <stdlib.h>
