@@ -1,6 +1,9 @@
 //! What can be typed. The doc comments are the help texts.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use limbeck::device::DeviceName;
 
 /// Distils a classifier without its training data.
 ///
@@ -17,6 +20,186 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Go the whole way from a recipe to a report; the same command goes on after an interruption.
+    Run(RunArgs),
+    /// Draw the images of a run.
+    Synth(StageArgs),
+    /// Grade the images of a run and decide which stay.
+    Select(StageArgs),
+    /// Train the students of a run.
+    Distill(StageArgs),
+    /// Count the students' accuracy on real test images.
+    Eval(StageArgs),
+    /// Write a run's summary.json and report.html.
+    Report(StageArgs),
+    /// Judge the drawn images: the teacher's accuracy on them and their Fréchet distance to real ones.
+    Fidelity(StageArgs),
+    /// Train a teacher or a generator on real images.
+    #[command(subcommand)]
+    Train(TrainCommand),
+    /// Look at plugins.
+    #[command(subcommand)]
+    Backend(BackendCommand),
+    /// Look at policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Measure this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Say what this machine and this build can do.
     Doctor,
+}
+
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// Where to compute: `cpu` or `cuda:N`.
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceName,
+}
+
+#[derive(Debug, Args)]
+pub struct RecipeArgs {
+    /// The recipe, a TOML file.
+    #[arg(value_name = "RECIPE")]
+    pub file: PathBuf,
+    /// Replace a value of the recipe, such as `--set distill.epochs=20`. Paths are relative to the recipe's folder.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// The run directory. Default: runs/NAME.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Stop when this stage is done.
+    #[arg(long, value_name = "STAGE", default_value = "report")]
+    pub until: Stage,
+}
+
+/// The stages of a run, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Stage {
+    Synth,
+    Select,
+    Distill,
+    Eval,
+    Report,
+}
+
+impl Stage {
+    pub const ALL: [Self; 5] = [Self::Synth, Self::Select, Self::Distill, Self::Eval, Self::Report];
+
+    /// Its name, as it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synth => "synth",
+            Self::Select => "select",
+            Self::Distill => "distill",
+            Self::Eval => "eval",
+            Self::Report => "report",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct StageArgs {
+    /// The run directory that `limbeck run` made.
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TrainCommand {
+    /// Train a classifier, to serve as a teacher.
+    Classifier(TrainArgs),
+    /// Train a class-conditional diffusion model.
+    Generator(TrainArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Where weights, metrics and resume points go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BackendCommand {
+    /// Load a plugin and print its manifest and SHA-256 as JSON. This runs the plugin's code.
+    Inspect {
+        /// The dynamic library.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say what a component is, which role it has, and every mismatch with its remedy.
+    Check {
+        /// The component.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// One guided denoiser step of a DiT with random weights.
+    Sample(BenchSampleArgs),
+    /// One distillation step: teacher forward, student forward and backward, optimiser.
+    Distill(BenchDistillArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchSampleArgs {
+    /// `DiT-S/2`, `DiT-B/4`, ….
+    #[arg(long, default_value = "DiT-S/2")]
+    pub model: String,
+    /// Images; guidance doubles them in the network.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub batch: u64,
+    /// Side of the latent image.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(2..=1024))]
+    pub latent_size: u64,
+    #[command(flatten)]
+    pub common: BenchArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchDistillArgs {
+    /// The teacher's network.
+    #[arg(long, default_value = "resnet34")]
+    pub teacher: String,
+    /// The student's network.
+    #[arg(long, default_value = "resnet18")]
+    pub student: String,
+    /// Images a step.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub batch: u64,
+    /// Side of the images, which have three channels.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(8..=1024))]
+    pub image_size: u64,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub classes: u64,
+    #[command(flatten)]
+    pub common: BenchArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Steps that are timed, after one or two that are not; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub steps: u64,
+    /// Print one JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }

@@ -3,12 +3,17 @@
 //! A recipe (`config`) becomes a `plan`; the stages then work through it one after the other and meet only in the files
 //! of the run directory.
 
+pub mod accuracy;
 pub mod backend;
+pub mod bench;
 pub mod config;
 pub mod data;
 pub mod device;
 pub mod diffusion;
+pub mod distill;
 mod error;
+pub mod eval;
+pub mod fidelity;
 mod hash;
 mod optimizer;
 pub mod plan;
@@ -16,8 +21,14 @@ pub mod policy;
 pub mod pool;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod run_dir;
 pub mod seed;
 pub mod select;
+pub mod summary;
+pub mod synth;
+pub mod train_classifier;
+pub mod train_generator;
+pub mod training;
 
 pub use error::{Context, Error, Result};

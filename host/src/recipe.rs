@@ -115,7 +115,8 @@ fn overlay<'i>(into: &mut DeTable<'i>, from: DeTable<'i>, depth: usize, raw: &st
 /// Puts an error of the deserialiser in the user's words.
 fn explain(error: &toml::de::Error, tree: &DeTable<'_>, sources: &Sources<'_>) -> Error {
     let message = error.message();
-    let span = error.span();
+    // The file as a whole has an empty span.
+    let span = error.span().filter(|span| !span.is_empty());
     let key = span.as_ref().map(|span| key_at(tree, span)).unwrap_or_default();
     let place = sources.place(span);
     let quoted = between_backticks(message);
@@ -272,4 +273,11 @@ mod tests {
         let error = parse::<GeneratorRecipe>(RECIPE, "x.toml", &[]).unwrap_err();
         insta::assert_snapshot!(error.to_string(), @"unknown key `baseline` at x.toml:42:2: the keys known here are train, data");
     }
+}
+#[cfg(test)]
+#[test]
+fn dbg_span() {
+    let t = "[run]\nname='x'\n[data]\nformat='idx'\nclasses=3\n";
+    let e = toml::from_str::<crate::config::Config>(t).unwrap_err();
+    panic!("{:?} {:?}", e.span(), e.message());
 }

@@ -42,6 +42,18 @@ impl RunDir {
         Ok(Self { root })
     }
 
+    /// Checks that [`RunDir::create`] would succeed, and leaves nothing behind.
+    pub fn try_out(root: &Path) -> Result<()> {
+        let missing: Vec<_> =
+            root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+        let tried = Self::create(root).map(|_| ());
+        for path in missing {
+            // Where another process has put something in meanwhile, it stays.
+            let _ = std::fs::remove_dir(path);
+        }
+        tried
+    }
+
     /// Opens the directory of an existing run.
     pub fn open(root: &Path) -> Result<Self> {
         if !root.is_dir() {
@@ -228,6 +240,16 @@ mod tests {
         assert!(run.lock().unwrap_err().to_string().contains("another limbeck process"));
         drop(held);
         run.lock().unwrap();
+    }
+
+    #[test]
+    fn trying_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        RunDir::try_out(&dir.path().join("a/b/c")).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        std::fs::create_dir(dir.path().join("kept")).unwrap();
+        RunDir::try_out(&dir.path().join("kept")).unwrap();
+        assert!(dir.path().join("kept").is_dir());
     }
 
     #[test]

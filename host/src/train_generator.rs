@@ -2,39 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor, Var};
 use limbeck_models::checkpoint;
 use limbeck_models::dit::{Dit, DitConfig};
-use limbeck_models::optim::{Ema, Optimizer};
-use limbeck_models::Params;
+use limbeck_models::optim::{Ema, Optimizer, clip_norm};
+use limbeck_models::{Params, parallel};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
-use crate::diffusion::schedule::{BetaSchedule, Schedule};
+use crate::diffusion::generator::GeneratorConfig;
+use crate::diffusion::schedule::Schedule;
 use crate::diffusion::training_loss::{Batch, hybrid_loss};
-use crate::plan::GeneratorTrainPlan;
+use crate::plan::{DitPlan, GeneratorTrainPlan};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::{Error, Result};
 
-/// What a generator's weights file says of itself, as JSON under `config`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct GeneratorConfig {
-    pub model: DitConfig,
-    /// Steps of the training schedule.
-    pub steps: usize,
-    pub schedule: BetaSchedule,
-}
-
 /// The resume point, and the finished weights, in the run directory.
 const STATE: &str = "state.safetensors";
 const WEIGHTS: &str = "generator.safetensors";
 const METRICS: &str = "metrics.jsonl";
+
+/// Images a micro-batch.
+const MICRO_BATCH: usize = 16;
+
+/// The largest norm of all gradients together.
+const CLIP_NORM: f64 = 1.0;
 
 /// Steps between two lines of `metrics.jsonl`.
 const LOG_EVERY: u64 = 50;
@@ -51,7 +49,13 @@ struct Metrics {
 
 /// Trains as `plan` says, in `run`, going on from its resume point where there is one. Writes `generator.safetensors`,
 /// the moving average of the weights in half precision.
-pub fn train(plan: &GeneratorTrainPlan, data: &Dataset, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
+pub fn train(
+    plan: &GeneratorTrainPlan,
+    data: &Dataset,
+    run: &RunDir,
+    progress: &Progress,
+    device: &Device,
+) -> Result<()> {
     let mut training = Training::start(plan, data, run, device)?;
     let total = training.total_steps;
     let bar = progress.stage("generator", total * plan.batch as u64, "images");
@@ -99,11 +103,13 @@ impl<'a> Training<'a> {
         let path = run.join(STATE);
         let saved = if path.exists() { Some(checkpoint::load(&path)?) } else { None };
         let part = |prefix: &str| saved.as_ref().map(|file| under(&file.tensors, prefix));
-        let params = match part("param.") {
-            Some(tensors) => Params::resume(tensors, device),
-            None => Params::from_seed(plan.seed, device),
+        let params = match (part("param."), &plan.start) {
+            (Some(tensors), _) => Params::resume(tensors, device),
+            (None, Some(start)) => Params::resume(checkpoint::load(start)?.tensors, device),
+            (None, None) => Params::from_seed(plan.seed, device),
         };
-        let net = Dit::new(&plan.model, &params)?;
+        let model = model(plan, data)?;
+        let net = Dit::new(&model, &params)?;
         let mut optimizer = Optimizer::new(plan.optimizer.rule(), params.parameters())?;
         let ema = Ema::new(plan.ema, &params.parameters())?;
         if let (Some(moments), Some(averages)) = (part("moments."), part("ema.")) {
@@ -117,7 +123,19 @@ impl<'a> Training<'a> {
         if total_steps == 0 {
             return Err(Error::input(format!("{} images are too few for one batch of {}", data.len(), plan.batch)));
         }
-        Ok(Self { plan, data, device, schedule, params, net, optimizer, ema, step, total_steps, order: (u64::MAX, vec![]) })
+        Ok(Self {
+            plan,
+            data,
+            device,
+            schedule,
+            params,
+            net,
+            optimizer,
+            ema,
+            step,
+            total_steps,
+            order: (u64::MAX, vec![]),
+        })
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -135,26 +153,55 @@ impl<'a> Training<'a> {
         let images = ((images.to_device(self.device)? * 2.0)? - 1.0)?;
         let mut random = rng(self.plan.seed, Purpose::Noise, self.step);
         let none = self.data.classes as u32;
-        let labels: Vec<u32> =
-            labels.iter().map(|&label| if random.random::<f32>() < self.plan.label_dropout { none } else { label }).collect();
+        let labels: Vec<u32> = labels
+            .iter()
+            .map(|&label| if random.random::<f32>() < self.plan.label_dropout { none } else { label })
+            .collect();
         let steps: Vec<usize> = rows.iter().map(|_| random.random_range(0..self.schedule.steps.len())).collect();
         let noise: Vec<f32> = (0..images.elem_count()).map(|_| random.sample(StandardNormal)).collect();
         let noise = Tensor::from_vec(noise, images.shape(), self.device)?;
         let classes = Tensor::new(labels, self.device)?;
-        let batch = Batch { images: &images, noise: &noise, steps: &steps, classes: &classes };
-        let loss = hybrid_loss(&self.net, &self.schedule, &batch)?;
-        let gradients = (&loss.simple + &loss.bound)?.backward()?;
+        let (mut gradients, simple, bound) = self.gradients(&images, &noise, &steps, &classes)?;
+        // The bound has rare, huge gradients (small timesteps), which would throw Adam off for many steps.
+        clip_norm(&mut gradients, &self.params.parameters(), CLIP_NORM)?;
         self.optimizer.step(&gradients, self.lr(self.step))?;
         self.ema.update()?;
         self.step += 1;
-        let (simple, bound) = (loss.simple.to_scalar::<f32>()?, loss.bound.to_scalar::<f32>()?);
         if !simple.is_finite() || !bound.is_finite() {
             return Err(Error::failed(format!(
                 "the loss is {simple} + {bound} at step {}: lower train.optimizer.lr and start again in another --out",
                 self.step
             )));
         }
-        Ok((f64::from(simple), f64::from(bound)))
+        Ok((simple, bound))
+    }
+
+    /// The gradients of a batch and both parts of its loss, in micro-batches of a fixed size: they are shared out between
+    /// threads, and summed in their order, so that the number of threads changes nothing.
+    fn gradients(
+        &self,
+        images: &Tensor,
+        noise: &Tensor,
+        steps: &[usize],
+        classes: &Tensor,
+    ) -> Result<(GradStore, f64, f64)> {
+        let starts: Vec<usize> = (0..steps.len()).step_by(MICRO_BATCH).collect();
+        let parts = parallel::map(&starts, |&start| {
+            let rows = MICRO_BATCH.min(steps.len() - start);
+            let part = |tensor: &Tensor| tensor.narrow(0, start, rows);
+            let (images, noise, classes) = (part(images)?, part(noise)?, part(classes)?);
+            let steps = &steps[start..start + rows];
+            let batch = Batch { images: &images, noise: &noise, steps, classes: &classes };
+            let loss = hybrid_loss(&self.net, &self.schedule, &batch)?;
+            let gradients = (&loss.simple + &loss.bound)?.backward()?;
+            let share = rows as f64 / self.plan.batch as f64;
+            let (simple, bound) = (loss.simple.to_scalar::<f32>()?, loss.bound.to_scalar::<f32>()?);
+            Ok((share, gradients, f64::from(simple), f64::from(bound)))
+        });
+        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+        let simple = parts.iter().map(|(share, _, simple, _)| share * simple).sum();
+        let bound = parts.iter().map(|(share, _, _, bound)| share * bound).sum();
+        Ok((mean_gradients(parts.into_iter().map(|part| (part.0, part.1)), &self.params.parameters())?, simple, bound))
     }
 
     /// The rows of this step's batch: a slice of the epoch's shuffled order.
@@ -172,7 +219,8 @@ impl<'a> Training<'a> {
     /// Everything that resuming needs, as the bytes of one file.
     fn state(&self) -> Result<Vec<u8>> {
         let mut tensors = BTreeMap::new();
-        let parts = [("param.", self.params.state()), ("moments.", self.optimizer.state()?), ("ema.", self.ema.state())];
+        let parts =
+            [("param.", self.params.state()), ("moments.", self.optimizer.state()?), ("ema.", self.ema.state())];
         for (prefix, part) in parts {
             tensors.extend(part.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
@@ -185,7 +233,7 @@ impl<'a> Training<'a> {
         let half = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_dtype(DType::F16)?));
         let tensors: BTreeMap<_, _> = self.ema.state().into_iter().map(half).collect::<Result<_>>()?;
         let config = GeneratorConfig {
-            model: self.plan.model.clone(),
+            model: self.net.config().clone(),
             steps: self.plan.diffusion.steps,
             schedule: self.plan.diffusion.schedule,
         };
@@ -193,6 +241,43 @@ impl<'a> Training<'a> {
         let metadata = BTreeMap::from([("network".to_owned(), "dit".to_owned()), ("config".to_owned(), config)]);
         Ok(checkpoint::to_bytes(&tensors, &metadata)?)
     }
+}
+
+/// The weighted sum of gradients, in the order given.
+fn mean_gradients(
+    mut parts: impl Iterator<Item = (f64, GradStore)>,
+    parameters: &BTreeMap<String, Var>,
+) -> Result<GradStore> {
+    let (share, mut sum) = parts.next().ok_or_else(|| Error::failed("a batch has no images"))?;
+    let mut add = |share: f64, part: Option<&GradStore>| -> Result<()> {
+        for var in parameters.values() {
+            let Some(known) = sum.remove(var.as_tensor()) else { continue };
+            let total = match part.and_then(|part| part.get(var.as_tensor())) {
+                Some(gradient) => (known + (gradient * share)?)?,
+                None => (known * share)?,
+            };
+            sum.insert(var.as_tensor(), total);
+        }
+        Ok(())
+    };
+    add(share, None)?;
+    for (share, part) in parts {
+        add(share, Some(&part))?;
+    }
+    Ok(sum)
+}
+
+/// The whole shape of the network: what the plan says of it, and what the images say.
+fn model(plan: &GeneratorTrainPlan, data: &Dataset) -> Result<DitConfig> {
+    if data.height != data.width {
+        return Err(Error::input(format!(
+            "the images are {}x{}, a DiT draws squares: crop them first",
+            data.height, data.width
+        )));
+    }
+    let DitPlan { patch, width, depth, heads } = plan.model;
+    let (size, channels, classes) = (data.height, data.channels, data.classes);
+    Ok(DitConfig { size, channels, patch, width, depth, heads, classes })
 }
 
 /// The tensors whose names start with `prefix`, without it.

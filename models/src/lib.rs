@@ -6,7 +6,9 @@ pub mod dit;
 mod error;
 pub mod ops;
 pub mod optim;
+pub mod parallel;
 pub mod params;
+pub mod process;
 
 pub use error::{Error, Result};
 pub use params::{Init, Params};

@@ -1,10 +1,10 @@
 //! A plugin as a classifier: shapes and values checked on the way in and out.
 
 use candle_core::{DType, Device, Tensor};
+use limbeck_backend::Manifest;
 use limbeck_backend::abi::OP_CLASSIFY;
 
 use super::instance::Instance;
-use super::table::Table;
 use super::{Classifier, ClassifierInfo, Grades};
 use crate::{Context, Error, Result};
 
@@ -15,8 +15,8 @@ pub(super) struct PluginClassifier {
 
 impl PluginClassifier {
     /// `sha256` is that of the plugin's file, empty for a backend that is linked in.
-    pub(super) fn new(instance: Instance, table: &Table, sha256: String) -> Self {
-        let (manifest, description) = (&table.manifest, instance.description());
+    pub(super) fn new(instance: Instance, manifest: &Manifest, sha256: String) -> Self {
+        let description = instance.description();
         let info = ClassifierInfo {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -44,8 +44,8 @@ impl PluginClassifier {
                 Ok(rows)
             }
             _ => Err(Error::failed(format!(
-                "teacher `{}` needs f32 images [n, {}, {}, {}], it got {:?} {:?}",
-                info.name,
+                "plugin `{}` needs f32 images [n, {}, {}, {}], it got {:?} {:?}",
+                self.instance.shown(),
                 info.channels,
                 info.height,
                 info.width,

@@ -40,6 +40,10 @@ impl PluginFile {
         Ok(Self { path: path.into(), bytes, sha256 })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn sha256(&self) -> &str {
         &self.sha256
     }

@@ -10,23 +10,21 @@ mod exchange;
 mod instance;
 mod kind;
 mod library;
+mod plugin;
 mod services;
 mod table;
 
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use limbeck_backend::abi::QueryFn;
-pub use limbeck_backend::{Level, Manifest};
+pub use limbeck_backend::{Backend, Level, Manifest};
 use serde::Serialize;
 
-use self::classifier::PluginClassifier;
-use self::instance::{Instance, Setup};
 use self::library::PluginFile;
+use self::plugin::Plugin;
 pub use self::services::Services;
-use self::table::Table;
+use crate::Result;
 use crate::plan::TeacherPlan;
-use crate::{Error, Result};
 
 /// A teacher.
 pub trait Classifier: Send + Sync {
@@ -77,30 +75,19 @@ pub fn open_classifier(plan: &TeacherPlan, device: &Device) -> Result<Box<dyn Cl
 pub fn open_classifier_with(plan: &TeacherPlan, device: &Device, services: Services) -> Result<Box<dyn Classifier>> {
     let file = PluginFile::read(&plan.plugin)?;
     file.require_pin(plan.sha256.as_deref(), plan.allow_unpinned)?;
-    let shown = plan.plugin.display().to_string();
-    let table = negotiate(&file, &shown)?;
-    let config = instance_config(&plan.config, plan.weights.as_deref())?;
-    let plugin_dir = plan.plugin.parent().unwrap_or(Path::new("/"));
-    classifier(table, &shown, file.sha256(), plugin_dir, &config, device, services)
+    let config = plugin::instance_config(&plan.config, plan.weights.as_deref())?;
+    Plugin::open(&file)?.classifier(&config, device, services)
 }
 
 /// Makes a classifier of a backend that is linked into this program: the same table, the same checks.
 ///
 /// `config` is what a recipe's `config` table would be, with `weights` in it.
-///
-/// # Safety
-/// `query` is the `limbeck_backend_query_v1` of a backend.
-pub unsafe fn link_classifier(
-    query: QueryFn,
+pub fn link_classifier<B: Backend>(
     config: &serde_json::Value,
     device: &Device,
     services: Services,
 ) -> Result<Box<dyn Classifier>> {
-    let shown = "linked in";
-    // SAFETY: the caller's promise.
-    let table = unsafe { Table::negotiate(query, shown) }?;
-    let shown = table.manifest.name.clone();
-    classifier(table, &shown, "", Path::new("/"), config, device, services)
+    Plugin::linked::<B>()?.classifier(config, device, services)
 }
 
 /// What [`inspect`] tells about a plugin's file.
@@ -115,60 +102,6 @@ pub struct Inspection {
 
 /// Loads a plugin, which runs its initialisers, and tells what a recipe needs to pin it. Makes no instance.
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    let path = std::path::absolute(path)?;
-    let file = PluginFile::read(&path)?;
-    let shown = path.display().to_string();
-    let table = negotiate(&file, &shown)?;
-    let abi = format!("{}.{}", limbeck_backend::abi::MAJOR, table.abi_minor);
-    Ok(Inspection { path: shown, sha256: file.sha256().into(), abi, manifest: table.manifest })
-}
-
-fn negotiate(file: &PluginFile, shown: &str) -> Result<Table> {
-    let library = file.load()?;
-    let query = table::query_function(library, shown)?;
-    // SAFETY: the function has the name that the header reserves for plugins, and its library is never unloaded.
-    unsafe { Table::negotiate(query, shown) }
-}
-
-/// The recipe's `config` table with the path of the weights in it.
-fn instance_config(config: &serde_json::Value, weights: Option<&Path>) -> Result<serde_json::Value> {
-    let mut table = match config {
-        serde_json::Value::Null => serde_json::Map::new(),
-        serde_json::Value::Object(table) => table.clone(),
-        other => return Err(Error::input(format!("[teacher] `config` must be a table, it is `{other}`"))),
-    };
-    if let Some(weights) = weights {
-        let path = weights.to_str().ok_or_else(|| {
-            Error::input(format!("weights `{}`: the path is not UTF-8: rename it", weights.display()))
-        })?;
-        table.insert("weights".into(), path.into());
-    }
-    Ok(table.into())
-}
-
-fn classifier(
-    table: Table,
-    shown: &str,
-    sha256: &str,
-    plugin_dir: &Path,
-    config: &serde_json::Value,
-    device: &Device,
-    services: Services,
-) -> Result<Box<dyn Classifier>> {
-    let manifest = &table.manifest;
-    if !manifest.operations.iter().any(|name| name == "classify") {
-        let has = manifest.operations.join(", ");
-        return Err(Error::input(format!("plugin `{shown}` is no teacher: it has `{has}`, a teacher has `classify`")));
-    }
-    let works_on = |name: &str| manifest.devices.iter().any(|device| device == name);
-    let device = match device {
-        Device::Cuda(_) if works_on("cuda") => device,
-        _ if works_on("cpu") => &Device::Cpu,
-        _ => {
-            let has = manifest.devices.join(", ");
-            return Err(Error::input(format!("plugin `{shown}` works on {has} only: choose `--device` accordingly")));
-        }
-    };
-    let instance = Instance::create(&table, Setup { shown, plugin_dir, config, device, services })?;
-    Ok(Box::new(PluginClassifier::new(instance, &table, sha256.into())))
+    let file = PluginFile::read(&std::path::absolute(path)?)?;
+    Ok(Plugin::open(&file)?.inspection())
 }

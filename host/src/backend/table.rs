@@ -59,6 +59,16 @@ impl Table {
         if code != abi::OK {
             return Err(bad(format!("its query function failed with code {code}")));
         }
+        // SAFETY: what a query function gives lives as long as the process.
+        unsafe { Self::check(raw, shown) }
+    }
+
+    /// Checks a table.
+    ///
+    /// # Safety
+    /// `raw` is NULL or leads to a table, of whatever size its first field says, that lives as long as the process.
+    pub(super) unsafe fn check(raw: *const abi::Backend, shown: &str) -> Result<Self> {
+        let bad = |why: String| Error::input(format!("plugin `{shown}`: {why}"));
         if raw.is_null() || !raw.is_aligned() {
             return Err(bad("its query function said OK but gave no table".into()));
         }

@@ -55,7 +55,61 @@ fn refuse_differences(keys: &[String], out: &Path) -> Result<()> {
     let more = if keys.len() > SHOWN { format!(" and {} more", keys.len() - SHOWN) } else { String::new() };
     let shown = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     Err(Error::input(format!(
-        "`{}` was made from another recipe: {shown}{more} differ: choose another directory with --out, or remove this one",
+        "`{}` was made from another recipe, the difference is in {shown}{more}: choose another directory with --out, or remove \
+         this one",
         out.display()
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use limbeck::plan::ClassifierPlan;
+
+    use super::*;
+
+    fn plan(epochs: u32) -> ClassifierPlan {
+        let files = "train = { images = \"x\", labels = \"x\" }";
+        let recipe = format!(
+            "train = {{ name = \"t\", network = \"lenet5\", epochs = {epochs} }}\n\
+             data = {{ format = \"idx\", classes = 10, {files} }}"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x"), "x").unwrap();
+        limbeck::plan::plan_classifier(limbeck::recipe::parse(&recipe, "x.toml", &[]).unwrap(), dir.path()).unwrap()
+    }
+
+    #[test]
+    fn the_same_recipe_goes_on_and_another_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Kept::begin(plan(1), dir.path()).unwrap());
+        drop(Kept::begin(plan(1), dir.path()).unwrap());
+        let error = Kept::begin(plan(2), dir.path()).err().unwrap();
+        let message = error.to_string().replace(&dir.path().display().to_string(), "[dir]");
+        insta::assert_snapshot!(message, @"");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_run_has_one_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Kept::begin(plan(1), dir.path()).unwrap();
+        let error = Kept::begin(plan(1), dir.path()).err().unwrap();
+        assert!(error.to_string().contains("another limbeck process"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_a_plan_is_no_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Kept::<ClassifierPlan>::open(dir.path()).err().unwrap();
+        assert!(error.to_string().contains("has no plan.toml"), "{error}");
+    }
+
+    #[test]
+    fn inputs_that_have_gone_are_named() {
+        // The plan's files lived in a folder that is gone by now.
+        let dir = tempfile::tempdir().unwrap();
+        drop(Kept::begin(plan(1), dir.path()).unwrap());
+        let error = Kept::<ClassifierPlan>::open(dir.path()).err().unwrap();
+        assert!(error.to_string().starts_with("`data.train.images`: no file"), "{error}");
+    }
 }

@@ -1,15 +1,33 @@
 //! One module a command: each reads its input, calls the engine, and says what came out.
 
+mod backend;
+mod bench;
 mod doctor;
+mod kept;
+mod policy;
+mod preflight;
+mod run;
+mod train;
 
 use limbeck::Result;
 use limbeck::progress::{Mode, Progress};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{BackendCommand, Cli, Command, PolicyCommand, Stage};
 
 pub fn dispatch(cli: Cli) -> Result<()> {
     let progress = Progress::new(Mode::detect(cli.quiet));
     match cli.command {
+        Command::Run(args) => run::run(&args, &progress),
+        Command::Synth(args) => run::stage(Stage::Synth, &args, &progress),
+        Command::Select(args) => run::stage(Stage::Select, &args, &progress),
+        Command::Distill(args) => run::stage(Stage::Distill, &args, &progress),
+        Command::Eval(args) => run::stage(Stage::Eval, &args, &progress),
+        Command::Report(args) => run::stage(Stage::Report, &args, &progress),
+        Command::Fidelity(args) => run::fidelity(&args, &progress),
+        Command::Train(command) => train::train(&command, &progress),
+        Command::Backend(BackendCommand::Inspect { file }) => backend::show(&file, &progress),
+        Command::Policy(PolicyCommand::Check { file }) => policy::check(&file, &progress),
+        Command::Bench(command) => bench::bench(&command, &progress),
         Command::Doctor => doctor::doctor(&progress),
     }
 }

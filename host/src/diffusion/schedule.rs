@@ -2,34 +2,22 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use serde::{Deserialize, Serialize};
+use crate::plan::NoiseSchedule;
 
-/// How the noise grows over the training steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BetaSchedule {
-    /// β from 1e-4 to 0.02 at 1000 steps, scaled for others (Ho et al., arXiv 2006.11239). DiT's.
-    Linear,
-    /// ᾱ is a squared cosine, β at most 0.999 (Nichol & Dhariwal, arXiv 2102.09672, equation 17).
-    Cosine,
-}
-
-impl BetaSchedule {
-    fn betas(self, steps: usize) -> Vec<f64> {
-        let n = steps as f64;
-        match self {
-            Self::Linear => {
-                let (first, last) = (0.1 / n, 20.0 / n);
-                (0..steps)
-                    .map(|i| first + (last - first) * i as f64 / (n - 1.0).max(1.0))
-                    .map(|b| b.min(0.999))
-                    .collect()
-            }
-            Self::Cosine => {
-                let alpha_bar = |t: f64| ((t + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2);
-                let beta = |i: usize| 1.0 - alpha_bar((i + 1) as f64 / n) / alpha_bar(i as f64 / n);
-                (0..steps).map(|i| beta(i).min(0.999)).collect()
-            }
+/// β of every training step. Linear: from 1e-4 to 0.02 at 1000 steps, scaled for others (Ho et al., arXiv 2006.11239).
+/// Cosine: ᾱ is a squared cosine, β at most 0.999 (Nichol & Dhariwal, arXiv 2102.09672, equation 17).
+fn betas(kind: NoiseSchedule, steps: usize) -> Vec<f64> {
+    let n = steps as f64;
+    match kind {
+        NoiseSchedule::Linear => {
+            let (first, last) = (0.1 / n, 20.0 / n);
+            let beta = |i: usize| first + (last - first) * i as f64 / (n - 1.0).max(1.0);
+            (0..steps).map(|i| beta(i).min(0.999)).collect()
+        }
+        NoiseSchedule::Cosine => {
+            let alpha_bar = |t: f64| ((t + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2);
+            let beta = |i: usize| 1.0 - alpha_bar((i + 1) as f64 / n) / alpha_bar(i as f64 / n);
+            (0..steps).map(|i| beta(i).min(0.999)).collect()
         }
     }
 }
@@ -60,24 +48,23 @@ pub struct Schedule {
 
 impl Schedule {
     /// The whole chain of training: `steps` is at least 1.
-    pub fn training(kind: BetaSchedule, steps: usize) -> Self {
+    pub fn training(kind: NoiseSchedule, steps: usize) -> Self {
         let all: Vec<usize> = (0..steps).collect();
         Self::visiting(kind, steps, &all)
     }
 
     /// A chain of `count` evenly spaced steps of a training schedule, first and last included (improved DDPM's
     /// respacing). `count` is clamped to `1..=training_steps`.
-    pub fn respaced(kind: BetaSchedule, training_steps: usize, count: usize) -> Self {
+    pub fn respaced(kind: NoiseSchedule, training_steps: usize, count: usize) -> Self {
         let count = count.clamp(1, training_steps);
         let stride = if count > 1 { (training_steps - 1) as f64 / (count - 1) as f64 } else { 0.0 };
         let visited: Vec<usize> = (0..count).map(|i| (i as f64 * stride).round_ties_even() as usize).collect();
         Self::visiting(kind, training_steps, &visited)
     }
 
-    fn visiting(kind: BetaSchedule, training_steps: usize, visited: &[usize]) -> Self {
+    fn visiting(kind: NoiseSchedule, training_steps: usize, visited: &[usize]) -> Self {
         let mut product = 1.0;
-        let alpha_bars: Vec<f64> = kind
-            .betas(training_steps)
+        let alpha_bars: Vec<f64> = betas(kind, training_steps)
             .iter()
             .map(|beta| {
                 product *= 1.0 - beta;
@@ -122,7 +109,7 @@ mod tests {
 
     #[test]
     fn noise_only_grows() {
-        for kind in [BetaSchedule::Linear, BetaSchedule::Cosine] {
+        for kind in [NoiseSchedule::Linear, NoiseSchedule::Cosine] {
             let chain = Schedule::training(kind, 1000);
             assert_eq!(chain.steps.len(), 1000);
             assert!(chain.steps.windows(2).all(|pair| pair[1].alpha_bar < pair[0].alpha_bar), "{kind:?}");
@@ -132,11 +119,11 @@ mod tests {
 
     #[test]
     fn respacing_keeps_the_ends_and_the_noise_levels() {
-        let all = Schedule::training(BetaSchedule::Linear, 1000);
-        let some = Schedule::respaced(BetaSchedule::Linear, 1000, 50);
+        let all = Schedule::training(NoiseSchedule::Linear, 1000);
+        let some = Schedule::respaced(NoiseSchedule::Linear, 1000, 50);
         let visited: Vec<u32> = some.steps.iter().map(|s| s.timestep).collect();
         assert_eq!((visited[0], visited[1], visited[49]), (0, 20, 999));
         assert!(some.steps.iter().all(|s| s.alpha_bar == all.steps[s.timestep as usize].alpha_bar));
-        assert_eq!(Schedule::respaced(BetaSchedule::Linear, 1000, 1000), all);
+        assert_eq!(Schedule::respaced(NoiseSchedule::Linear, 1000, 1000), all);
     }
 }

@@ -114,7 +114,9 @@ fn file(key: &str, path: &Path, kind: Kind) -> Result<(String, u64)> {
 
 fn remedy(kind: Kind) -> &'static str {
     match kind {
-        Kind::Plugin | Kind::Policy => "`cargo xtask build` puts those of this repository into dist/",
+        Kind::Plugin | Kind::Policy => {
+            "paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`"
+        }
         Kind::Weights | Kind::File | Kind::Folder => "paths are relative to the recipe's folder",
     }
 }
@@ -184,7 +186,7 @@ impl Magic {
             Self::CoreModule => "a WebAssembly core module",
             Self::Safetensors => "a safetensors file",
             Self::Empty => "empty",
-            Self::Other => "something else",
+            Self::Other => "of an unknown kind",
         }
     }
 }
@@ -251,8 +253,8 @@ mod tests {
             (Kind::Policy, b"\x7fELF", "is a dynamic library, a plugin"),
             (Kind::Policy, CORE, "core module"),
             (Kind::Policy, b"", "is empty"),
-            (Kind::Weights, b"\x80\x04pickle", "is something else"),
-            (Kind::Weights, b"\xff\0\0\0\0\0\0\0{}", "is something else"),
+            (Kind::Weights, b"\x80\x04pickle", "is of an unknown kind"),
+            (Kind::Weights, b"\xff\0\0\0\0\0\0\0{}", "is of an unknown kind"),
         ] {
             let error = add(kind, content).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");

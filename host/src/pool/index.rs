@@ -26,7 +26,7 @@ pub(super) struct Entry {
 impl Index {
     /// The index of the round in `dir`; `None` when nothing was finished yet.
     pub(super) fn read(run: &RunDir, dir: &str) -> Result<Option<Self>> {
-        run.read_json(&format!("{dir}/index.json")).map_err(|error| error.context("delete this file and run again"))
+        run.read_json(&format!("{dir}/index.json"))
     }
 
     pub(super) fn write(&self, run: &RunDir, dir: &str) -> Result<()> {

@@ -60,12 +60,13 @@ pub use error::{Error, Result};
 pub use host::{Exec, Host, Level};
 pub use manifest::{Description, InputSize, Manifest, Threads};
 pub use serde_json;
+pub use shim::table_of;
 pub use tensor::{Input, Output};
 pub use traits::{Backend, Classifier, Condition, Denoiser, Noisy};
 
 /// Exports a [`Backend`] as this library's plugin. Once a library.
 ///
-/// The function that it makes is also how a program uses the same backend linked in.
+/// A program that links the same backend in uses [`table_of`] instead.
 #[macro_export]
 macro_rules! export_backend {
     ($backend:ty) => {
@@ -78,9 +79,8 @@ macro_rules! export_backend {
             host_minor: u32,
             out: *mut *const $crate::abi::Backend,
         ) -> i32 {
-            static TABLE: ::std::sync::OnceLock<$crate::abi::Backend> = ::std::sync::OnceLock::new();
             // SAFETY: the caller's promise is the same.
-            unsafe { $crate::shim::query::<$backend>(&TABLE, host_minor, out) }
+            unsafe { $crate::shim::query::<$backend>(host_minor, out) }
         }
     };
 }

@@ -1,12 +1,13 @@
 //! The functions behind a plugin's table: raw pointers in, the safe traits inside, nothing unwinds out.
 //!
-//! Plugins reach this module through [`crate::export_backend!`] only.
+//! Plugins reach this module through [`crate::export_backend!`] only, programs through [`table_of`].
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::abi::{self, Str};
 use crate::dispatch;
@@ -26,24 +27,32 @@ thread_local! {
     static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Fills `*out` with the table in `table`, made at the first call.
+/// The table of a backend, made at the first call and kept until the process ends. A program that links a backend in
+/// uses it through the same table as one that opens the library.
+///
+/// # Panics
+/// If [`Backend::manifest`] does.
+pub fn table_of<B: Backend>() -> &'static abi::Backend {
+    static TABLES: Mutex<BTreeMap<TypeId, &'static abi::Backend>> = Mutex::new(BTreeMap::new());
+    let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    tables.entry(TypeId::of::<B>()).or_insert_with(|| Box::leak(Box::new(make_table::<B>())))
+}
+
+/// Fills `*out` with the table of a backend.
 ///
 /// # Safety
 /// `out` is NULL or writable.
-pub unsafe fn query<B: Backend>(
-    table: &'static OnceLock<abi::Backend>,
-    host_minor: u32,
-    out: *mut *const abi::Backend,
-) -> i32 {
+#[doc(hidden)]
+pub unsafe fn query<B: Backend>(host_minor: u32, out: *mut *const abi::Backend) -> i32 {
     // Version 1.0 needs nothing newer than 1.0, so any host of this major will do.
     let _ = host_minor;
     guarded(None, || {
         if out.is_null() {
             return Err(Error::invalid("`out` is NULL"));
         }
-        let made = table.get_or_init(make_table::<B>);
+        let table = table_of::<B>();
         // SAFETY: not NULL, and writable by the caller's promise.
-        unsafe { *out = made };
+        unsafe { *out = table };
         Ok(())
     })
 }
@@ -53,7 +62,7 @@ fn make_table<B: Backend>() -> abi::Backend {
     abi::Backend {
         struct_size: size_of::<abi::Backend>() as u32,
         abi_minor: abi::MINOR,
-        // Leaked once a plugin: the table lives as long as the process.
+        // Leaked once a backend: the table lives as long as the process.
         manifest_json: Str::borrow(manifest.leak()),
         create: Some(create::<B>),
         destroy: Some(destroy::<B>),

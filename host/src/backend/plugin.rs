@@ -1,0 +1,94 @@
+//! A plugin with a checked table: opened from a file, or linked into this program.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use limbeck_backend::{Backend, abi, table_of};
+
+use super::classifier::PluginClassifier;
+use super::instance::{Instance, Setup};
+use super::library::PluginFile;
+use super::services::Services;
+use super::table::{self, Table};
+use super::{Classifier, Inspection};
+use crate::{Error, Result};
+
+pub(super) struct Plugin {
+    /// Names the plugin in errors.
+    shown: String,
+    /// Of the file; empty when linked in.
+    sha256: String,
+    folder: PathBuf,
+    table: Table,
+}
+
+impl Plugin {
+    /// Loads the library and checks its table.
+    pub(super) fn open(file: &PluginFile) -> Result<Self> {
+        let shown = file.path().display().to_string();
+        let query = table::query_function(file.load()?, &shown)?;
+        // SAFETY: the function has the name that the header reserves for plugins, and its library is never unloaded.
+        let table = unsafe { Table::negotiate(query, &shown) }?;
+        let folder = file.path().parent().unwrap_or(Path::new("/")).into();
+        Ok(Self { shown, sha256: file.sha256().into(), folder, table })
+    }
+
+    /// Takes a backend of this program. It has no folder of its own and gets the root.
+    pub(super) fn linked<B: Backend>() -> Result<Self> {
+        let shown = std::any::type_name::<B>().to_owned();
+        // SAFETY: a table made by `limbeck-backend` itself, which lives as long as the process.
+        let table = unsafe { Table::check(table_of::<B>(), &shown) }?;
+        Ok(Self { shown, sha256: String::new(), folder: "/".into(), table })
+    }
+
+    /// Makes an instance that classifies, on `device` or else on the CPU.
+    pub(super) fn classifier(
+        &self,
+        config: &serde_json::Value,
+        device: &Device,
+        services: Services,
+    ) -> Result<Box<dyn Classifier>> {
+        let (manifest, shown) = (&self.table.manifest, &self.shown);
+        let has = |list: &[String], name: &str| list.iter().any(|item| item == name);
+        if !has(&manifest.operations, "classify") {
+            let found = manifest.operations.join(", ");
+            return Err(Error::input(format!("plugin `{shown}` is no teacher: it has `{found}`, not `classify`")));
+        }
+        if !has(&manifest.dtypes, "f32") {
+            let found = manifest.dtypes.join(", ");
+            return Err(Error::input(format!("plugin `{shown}` takes tensors of {found} only, this host gives f32")));
+        }
+        let device = match device {
+            Device::Cuda(_) if has(&manifest.devices, "cuda") => device,
+            _ if has(&manifest.devices, "cpu") => &Device::Cpu,
+            _ => {
+                let found = manifest.devices.join(", ");
+                return Err(Error::input(format!("plugin `{shown}` works on {found} only: choose it with `--device`")));
+            }
+        };
+        let setup = Setup { shown, plugin_dir: &self.folder, config, device, services };
+        let instance = Instance::create(&self.table, setup)?;
+        Ok(Box::new(PluginClassifier::new(instance, &self.table.manifest, self.sha256.clone())))
+    }
+
+    pub(super) fn inspection(self) -> Inspection {
+        let abi = format!("{}.{}", abi::MAJOR, self.table.abi_minor);
+        Inspection { path: self.shown, sha256: self.sha256, abi, manifest: self.table.manifest }
+    }
+}
+
+/// The recipe's `config` table with the path of the weights in it.
+pub(super) fn instance_config(config: &serde_json::Value, weights: Option<&Path>) -> Result<serde_json::Value> {
+    let mut table = match config {
+        serde_json::Value::Null => serde_json::Map::new(),
+        serde_json::Value::Object(table) => table.clone(),
+        other => return Err(Error::input(format!("[teacher] `config` must be a table, it is `{other}`"))),
+    };
+    if let Some(weights) = weights {
+        let path = weights.to_str().ok_or_else(|| {
+            Error::input(format!("weights `{}`: the path is not UTF-8: rename it", weights.display()))
+        })?;
+        table.insert("weights".into(), path.into());
+    }
+    Ok(table.into())
+}

@@ -1,0 +1,3 @@
+//! What `limbeck bench` measures, where it is more than one call.
+
+pub mod distill;

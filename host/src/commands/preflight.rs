@@ -1,0 +1,48 @@
+//! What can be known to fail later is found out before any work: a run takes minutes, or days.
+
+use candle_core::Device;
+use limbeck::backend::{Classifier, open_classifier};
+use limbeck::data::{Dataset, Split, load};
+use limbeck::diffusion::generator::Generator;
+use limbeck::plan::Plan;
+use limbeck::policy::{Policy, Role, Sandbox, WeigherFactory};
+use limbeck::progress::Progress;
+use limbeck::{Context as _, Error, Result, distill, synth};
+
+/// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
+pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
+    let generator = Generator::open(&plan.generator.weights, device)?;
+    synth::check(plan, &generator)?;
+    let test = load(&plan.data, Split::Test)?;
+    alike(plan, &generator, &test, "data.test")?;
+    if plan.baseline.is_some() {
+        alike(plan, &generator, &load(&plan.data, Split::Train)?, "data.train")?;
+    }
+    policies(plan, progress)?;
+    let teacher = open_classifier(&plan.teacher, device)?;
+    distill::check(plan, teacher.info(), &test).context("the generator's images")?;
+    Ok(teacher)
+}
+
+/// Students learn from drawn images and are judged on real ones, so both must have one size.
+fn alike(plan: &Plan, generator: &Generator, data: &Dataset, key: &str) -> Result<()> {
+    let model = &generator.config.model;
+    let Dataset { channels, height, width, .. } = *data;
+    if (channels, height, width) == (model.channels, model.size, model.size) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "the images of `{key}` are {channels}x{height}x{width}, generator `{}` draws {}x{}x{}: name images of one size",
+        plan.generator.weights.display(),
+        model.channels,
+        model.size,
+        model.size
+    )))
+}
+
+fn policies(plan: &Plan, progress: &Progress) -> Result<()> {
+    if let Some(path) = &plan.select.policy {
+        Policy::open(&Sandbox::new()?, path)?.role(&[Role::Scorer, Role::Selector])?;
+    }
+    WeigherFactory::open(plan, progress).map(|_| ())
+}

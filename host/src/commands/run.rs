@@ -1,0 +1,117 @@
+//! `limbeck run`, and its stages one by one.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candle_core::Device;
+use limbeck::backend::{Classifier, open_classifier};
+use limbeck::config::Config;
+use limbeck::device::DeviceName;
+use limbeck::plan::{self, Plan};
+use limbeck::policy::WeigherFactory;
+use limbeck::progress::{Progress, duration};
+use limbeck::run_dir::RunDir;
+use limbeck::{Error, Result, distill, eval, fidelity, recipe, report, select, summary, synth};
+
+use super::kept::Kept;
+use super::preflight::preflight;
+use crate::cli::{RunArgs, Stage, StageArgs};
+
+/// The whole way from a recipe, or what is left of it.
+pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
+    let recipe = &args.recipe;
+    let config: Config = recipe::load(&recipe.file, &recipe.set)?;
+    let plan = plan::plan(config, recipe.file.parent().unwrap_or(Path::new("")))?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.run.name));
+    RunDir::try_out(&out)?;
+    let device = recipe.device.device.open()?;
+    let teacher = preflight(&plan, &device, progress)?;
+    let started = Instant::now();
+    let work = Work {
+        kept: Kept::begin(plan, &out)?,
+        device_name: recipe.device.device,
+        device,
+        teacher: Some(teacher),
+        progress,
+    };
+    for stage in Stage::ALL.into_iter().filter(|stage| *stage <= args.until) {
+        work.stage(stage)?;
+    }
+    progress.note(format_args!("done in {}: {}", duration(started.elapsed()), work.kept.run.path().display()));
+    Ok(())
+}
+
+/// One stage of a run whose plan is made.
+pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> {
+    let kept: Kept<Plan> = Kept::open(&args.run)?;
+    let device = args.device.device.open()?;
+    let teacher = match stage {
+        Stage::Distill | Stage::Eval => Some(open_classifier(&kept.plan.teacher, &device)?),
+        Stage::Synth | Stage::Select | Stage::Report => None,
+    };
+    Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage)
+}
+
+/// Figures of the drawn images, also on stdout as JSON.
+pub fn fidelity(args: &StageArgs, progress: &Progress) -> Result<()> {
+    let kept: Kept<Plan> = Kept::open(&args.run)?;
+    let teacher = open_classifier(&kept.plan.teacher, &args.device.device.open()?)?;
+    let fidelity = fidelity::run(&kept.plan, &kept.run, progress, teacher.as_ref())?;
+    progress.data(serde_json::to_string(&fidelity).map_err(|error| Error::failed(error.to_string()))?);
+    Ok(())
+}
+
+/// A run under way.
+struct Work<'a> {
+    kept: Kept<Plan>,
+    device_name: DeviceName,
+    device: Device,
+    /// Opened where a stage needs it.
+    teacher: Option<Box<dyn Classifier>>,
+    progress: &'a Progress,
+}
+
+impl Work<'_> {
+    /// Does what is left of a stage, and adds its time to the run's.
+    fn stage(&self, stage: Stage) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        let (progress, device) = (self.progress, &self.device);
+        let started = Instant::now();
+        match stage {
+            Stage::Synth => synth::run(plan, run, progress, device)?,
+            Stage::Select => select::run(plan, run, progress, device)?,
+            Stage::Distill => self.distill()?,
+            Stage::Eval => self.eval()?,
+            Stage::Report => return self.report(),
+        }
+        summary::add_time(run, stage.name(), started.elapsed())
+    }
+
+    /// Students are trained with the weigher that the plan names, a fresh one for each.
+    fn distill(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        let weigher = WeigherFactory::open(plan, self.progress)?;
+        let start = |steps| weigher.as_ref().map(|weigher| weigher.start(steps)).transpose();
+        distill::run(plan, run, self.progress, &self.device, self.teacher()?, &start)
+    }
+
+    fn eval(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        if eval::done(plan, run)? {
+            self.progress.note("eval: done before");
+            return Ok(());
+        }
+        eval::run(plan, run, self.progress, &self.device, self.teacher.as_deref()).map(|_| ())
+    }
+
+    fn report(&self) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        let summary = summary::write(plan, run, &self.device_name.to_string())?;
+        self.progress.note(summary.headline());
+        report::run(run).map(|_| ())
+    }
+
+    fn teacher(&self) -> Result<&dyn Classifier> {
+        self.teacher.as_deref().ok_or_else(|| Error::failed("the teacher is not open"))
+    }
+}

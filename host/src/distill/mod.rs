@@ -1,0 +1,114 @@
+//! The stage that teaches: students learn the teacher's grades of the kept images, and of real ones to compare with.
+//!
+//! Reads the pool, the subset and, for the baseline, the training images; writes checkpoints, the log and the mean weights.
+
+mod arms;
+mod grader;
+mod trainer;
+mod weights;
+
+use candle_core::Device;
+
+use self::arms::Arm;
+use self::grader::Grader;
+use self::trainer::Trainer;
+use crate::backend::{Classifier, ClassifierInfo};
+use crate::data::{Dataset, Split, load};
+use crate::plan::Plan;
+use crate::policy::Weigher;
+use crate::progress::Progress;
+use crate::run_dir::RunDir;
+use crate::{Context as _, Error, Result};
+
+/// Test images on which a student is judged at each epoch's end; the whole test set is for the evaluation.
+const CURVE_IMAGES: usize = 1000;
+
+/// Makes the weigher of one training of so many steps; `None` where all images count the same.
+pub type MakeWeigher<'a> = dyn Fn(u64) -> Result<Option<Box<dyn Weigher>>> + 'a;
+
+/// Trains every student of the plan that is not finished yet: for each arm and seed
+/// `checkpoints/<arm>/seed-<k>/student.safetensors`, lines in `metrics.jsonl` and, with a weigher,
+/// `weights/<arm>-seed-<k>.json`.
+///
+/// Killed at any moment and called again, it goes on from the last resume point and ends with the same students.
+pub fn run(
+    plan: &Plan,
+    run: &RunDir,
+    progress: &Progress,
+    device: &Device,
+    teacher: &dyn Classifier,
+    make_weigher: &MakeWeigher<'_>,
+) -> Result<()> {
+    let curve = curve_images(load(&plan.data, Split::Test)?);
+    for arm in arms::read(plan, run)? {
+        check(plan, teacher.info(), &arm.data).context(format_args!("the {} images", arm.name))?;
+        let grader = Grader::new(teacher, device);
+        for &seed in &plan.distill.seeds {
+            train_one(plan, run, progress, device, &arm, seed, &grader, &curve, make_weigher)
+                .context(format_args!("student {} seed {seed}", arm.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails where the teacher grades other images or classes than those of `data`.
+pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
+    let found = (data.channels, data.height, data.width);
+    let taught = (teacher.channels, teacher.height, teacher.width);
+    if found != taught {
+        return Err(Error::input(format!(
+            "they are {found:?} (channels, height, width), the teacher `{}` takes {taught:?}: see `teacher`",
+            teacher.name
+        )));
+    }
+    if teacher.classes != plan.data.classes {
+        return Err(Error::input(format!(
+            "the teacher `{}` tells {} classes apart, `data.classes` is {}",
+            teacher.name, teacher.classes, plan.data.classes
+        )));
+    }
+    if data.height != data.width {
+        return Err(Error::input(format!("they are {}x{}, students take squares", data.height, data.width)));
+    }
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments, reason = "the inputs of a training, each used once")]
+fn train_one(
+    plan: &Plan,
+    run: &RunDir,
+    progress: &Progress,
+    device: &Device,
+    arm: &Arm,
+    seed: u64,
+    grader: &Grader<'_>,
+    curve: &Dataset,
+    make_weigher: &MakeWeigher<'_>,
+) -> Result<()> {
+    let files = trainer::Files::new(run, arm.name, seed);
+    if files.finished() {
+        return files.forget_state();
+    }
+    let mut trainer = Trainer::start(plan, &files, arm, seed, grader, device, make_weigher)?;
+    let bar = progress.stage(&format!("distill {} seed {seed}", arm.name), trainer.total_images(), "images");
+    bar.advance(trainer.images_done());
+    while !trainer.done() {
+        bar.advance(trainer.advance()?);
+        if let Some(message) = trainer.log(curve)? {
+            bar.message(message);
+        }
+        trainer.checkpoint()?;
+    }
+    bar.finish();
+    trainer.finish()
+}
+
+/// Evenly spaced images for the accuracy curve.
+fn curve_images(test: Dataset) -> Dataset {
+    let step = test.len().div_ceil(CURVE_IMAGES).max(1);
+    let rows: Vec<usize> = (0..test.len()).step_by(step).collect();
+    test.subset(&rows)
+}
+
+#[cfg(test)]
+mod tests;

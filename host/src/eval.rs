@@ -1,0 +1,265 @@
+//! The stage that judges: every finished student and the teacher on the real test images, into `eval.json`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use limbeck_models::{Params, checkpoint, classifier};
+use serde::{Deserialize, Serialize};
+
+pub use crate::accuracy::{Evaluation, evaluate};
+use crate::backend::Classifier;
+use crate::data::{Dataset, Split, load};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::run_dir::{RunDir, sha256_file};
+use crate::{Context as _, Error, Result};
+
+/// Images classified at a time; it changes memory and speed, not the result.
+const BATCH: usize = 250;
+
+/// The content of `eval.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    pub teacher: Option<TeacherResult>,
+    /// By the name of the arm: `synthetic`, `real`.
+    pub arms: BTreeMap<String, ArmResult>,
+}
+
+/// The teacher's own accuracy: what its students strive for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeacherResult {
+    pub name: String,
+    pub version: String,
+    pub sha256: String,
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
+}
+
+/// One arm over its seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    pub seeds: usize,
+    pub top1: Spread,
+    pub top5: Spread,
+    /// In the order of seeds.
+    pub students: Vec<StudentResult>,
+}
+
+/// One student.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudentResult {
+    pub seed: u64,
+    pub network: String,
+    /// The SHA-256 of its checkpoint.
+    pub sha256: String,
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
+}
+
+/// The mean over seeds, and the sample standard deviation (over n - 1) where there are two or more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    pub mean: f64,
+    pub std: Option<f64>,
+}
+
+impl Spread {
+    /// The spread of at least one value.
+    fn of(values: &[f64]) -> Self {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        let std = (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt());
+        Self { mean, std }
+    }
+}
+
+/// Judges every `checkpoints/<arm>/seed-<k>/student.safetensors` and the teacher, and writes `eval.json`.
+///
+/// A seed that has no finished student yet is named and passed over. Fails when there is none at all, and on a checkpoint
+/// that is damaged or made for other images.
+pub fn run(
+    plan: &Plan,
+    run: &RunDir,
+    progress: &Progress,
+    device: &Device,
+    teacher: Option<&dyn Classifier>,
+) -> Result<Judgement> {
+    let test = load(&plan.data, Split::Test)?;
+    let students = finished_students(run, progress)?;
+    let judgement = Judgement {
+        teacher: teacher.map(|teacher| judge_teacher(teacher, &test, progress, device)).transpose()?,
+        arms: students
+            .into_iter()
+            .map(|(arm, seeds)| judge_arm(&arm, &seeds, &test, progress, device).map(|result| (arm, result)))
+            .collect::<Result<_>>()?,
+    };
+    run.write_json("eval.json", &judgement)?;
+    Ok(judgement)
+}
+
+/// Whether `eval.json` judges every student of the plan as it is now.
+pub fn done(plan: &Plan, run: &RunDir) -> Result<bool> {
+    let Some(judgement) = run.read_json::<Judgement>("eval.json")? else { return Ok(false) };
+    let arms = if plan.baseline.is_some() { 2 } else { 1 };
+    if judgement.teacher.is_none() || judgement.arms.len() != arms {
+        return Ok(false);
+    }
+    for (arm, result) in &judgement.arms {
+        for &seed in &plan.distill.seeds {
+            let path = run.join(&format!("checkpoints/{arm}/seed-{seed}/student.safetensors"));
+            let judged = result.students.iter().find(|student| student.seed == seed);
+            if !path.exists() || judged.map(|student| &student.sha256) != Some(&sha256_file(&path)?) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The checkpoints by arm and seed.
+fn finished_students(run: &RunDir, progress: &Progress) -> Result<BTreeMap<String, BTreeMap<u64, PathBuf>>> {
+    let root = run.join("checkpoints");
+    let mut arms = BTreeMap::<String, BTreeMap<u64, PathBuf>>::new();
+    for arm in subfolders(&root)? {
+        for folder in subfolders(&root.join(&arm))? {
+            let Some(seed) = folder.strip_prefix("seed-").and_then(|seed| seed.parse().ok()) else { continue };
+            let path = root.join(&arm).join(&folder).join("student.safetensors");
+            if path.exists() {
+                arms.entry(arm.clone()).or_default().insert(seed, path);
+            } else {
+                progress.warn(format_args!("`{}` is not finished, so it is not evaluated", path.display()));
+            }
+        }
+    }
+    if arms.is_empty() {
+        return Err(Error::input(format!("`{}` has no finished student: run `limbeck distill` first", root.display())));
+    }
+    Ok(arms)
+}
+
+/// The names of the folders in `folder`; none when it is absent.
+fn subfolders(folder: &Path) -> Result<Vec<String>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn judge_teacher(
+    teacher: &dyn Classifier,
+    test: &Dataset,
+    progress: &Progress,
+    device: &Device,
+) -> Result<TeacherResult> {
+    let info = teacher.info();
+    let bar = progress.stage("eval teacher", test.len() as u64, "images");
+    let forward = |images: &Tensor| Ok(teacher.classify(&images.to_device(device)?)?.logits);
+    let evaluation = evaluate(&forward, test, BATCH, &bar).context(format_args!("teacher `{}`", info.name))?;
+    bar.message(percent(evaluation.top1));
+    bar.finish();
+    Ok(TeacherResult {
+        name: info.name.clone(),
+        version: info.version.clone(),
+        sha256: info.sha256.clone(),
+        evaluation,
+    })
+}
+
+fn judge_arm(
+    arm: &str,
+    seeds: &BTreeMap<u64, PathBuf>,
+    test: &Dataset,
+    progress: &Progress,
+    device: &Device,
+) -> Result<ArmResult> {
+    let bar = progress.stage(&format!("eval {arm}"), (seeds.len() * test.len()) as u64, "images");
+    let mut students = Vec::new();
+    for (&seed, path) in seeds {
+        let shown = format!("`{}`", path.display());
+        let student = Student::load(path, device).context(&shown)?;
+        let evaluation = evaluate(&|images| student.logits(images), test, BATCH, &bar).context(&shown)?;
+        students.push(StudentResult { seed, network: student.name, sha256: sha256_file(path)?, evaluation });
+    }
+    let over = |value: fn(&Evaluation) -> f64| {
+        Spread::of(&students.iter().map(|student| value(&student.evaluation)).collect::<Vec<_>>())
+    };
+    let (top1, top5) = (over(|evaluation| evaluation.top1), over(|evaluation| evaluation.top5));
+    bar.message(percent(top1.mean));
+    bar.finish();
+    Ok(ArmResult { seeds: students.len(), top1, top5, students })
+}
+
+fn percent(share: f64) -> String {
+    format!("top-1 {:.2} %", 100.0 * share)
+}
+
+/// A trained student, rebuilt from its checkpoint alone.
+struct Student {
+    name: String,
+    network: Box<dyn classifier::Network>,
+    /// f32 `[1, channels, 1, 1]`, of the training images.
+    mean: Tensor,
+    /// Likewise.
+    std: Tensor,
+    /// Channels, height and width of the images it takes.
+    shape: [usize; 3],
+    device: Device,
+}
+
+impl Student {
+    fn load(path: &Path, device: &Device) -> Result<Self> {
+        let checkpoint = checkpoint::load(path)?;
+        let entry = |key: &str| {
+            checkpoint.entry(key).ok_or_else(|| {
+                Error::input(format!("its metadata lacks `{key}`: it is not a checkpoint of `limbeck distill`"))
+            })
+        };
+        let number = |key: &str| {
+            let text = entry(key)?;
+            text.parse::<usize>().map_err(|_| Error::input(format!("its `{key}` is `{text}`, not a number")))
+        };
+        let (name, classes, channels, size) =
+            (entry("network")?, number("classes")?, number("channels")?, number("size")?);
+        let mean = per_channel("mean", &entry("mean")?, channels, device)?;
+        let std = per_channel("std", &entry("std")?, channels, device)?;
+        let params = Params::frozen(checkpoint.tensors, DType::F32, device);
+        let network = classifier::build(&name, classes, channels, size, &params)?;
+        Ok(Self { name, network, mean, std, shape: [channels, size, size], device: device.clone() })
+    }
+
+    /// From images f32 `[n, channels, height, width]` in `[0, 1]` to logits `[n, classes]`.
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        if images.dims()[1..] != self.shape {
+            return Err(Error::input(format!(
+                "it takes images of {:?} (channels, height, width), the test images are {:?}",
+                self.shape,
+                &images.dims()[1..]
+            )));
+        }
+        let normalised = images.to_device(&self.device)?.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?;
+        Ok(self.network.forward(&normalised, false)?.logits)
+    }
+}
+
+/// One number for all channels, or a JSON list of one each, as a tensor `[1, channels, 1, 1]`.
+fn per_channel(key: &str, text: &str, channels: usize, device: &Device) -> Result<Tensor> {
+    let one = serde_json::from_str::<f32>(text).map(|value| vec![value; channels]);
+    let values = one.or_else(|_| serde_json::from_str::<Vec<f32>>(text)).unwrap_or_default();
+    let in_range = |value: &f32| value.is_finite() && (key != "std" || *value > 0.0);
+    if values.len() != channels || !values.iter().all(in_range) {
+        return Err(Error::input(format!("its `{key}` is `{text}`, not a number for each of {channels} channels")));
+    }
+    Ok(Tensor::from_vec(values, (1, channels, 1, 1), device)?)
+}
+
+#[cfg(test)]
+#[path = "eval_tests.rs"]
+mod tests;

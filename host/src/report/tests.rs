@@ -1,0 +1,121 @@
+//! Whole pages: complete, empty, damaged and under attack.
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn render(dir: &TempDir) -> String {
+    let run = RunDir::create(dir.path()).unwrap();
+    std::fs::read_to_string(super::run(&run).unwrap()).unwrap()
+}
+
+fn whole() -> (TempDir, String) {
+    let dir = TempDir::new().unwrap();
+    fixture::write(dir.path());
+    let page = render(&dir);
+    (dir, page)
+}
+
+#[test]
+fn a_whole_run_shows_every_section() {
+    let (_dir, page) = whole();
+    for id in ["drawn", "kept", "weights", "training", "errors", "cost", "again"] {
+        assert!(page.contains(&format!("<section id=\"{id}\">")), "no section {id}");
+    }
+    for part in [
+        "top-1 accuracy on",
+        "the teacher sees another class",
+        "unsure: below 0.70",
+        "seen as",
+        "teacher-filter 0.1.0",
+        "148",
+        "5d41402abc4b",
+    ] {
+        assert!(page.contains(part), "the page lacks {part:?}");
+    }
+    assert!(!page.contains("can’t be read") && !page.contains("NaN"));
+    assert!(page.len() < 3 << 20, "{} bytes", page.len());
+}
+
+#[test]
+fn the_page_needs_and_runs_nothing_else() {
+    let (_dir, page) = whole();
+    assert!(page.contains("&lt;/q&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x"), "{:?}", fixture::EVIL);
+    for part in ["<script", "onerror='", "src=\"http", "href=\"http", "@import", "<link"] {
+        assert!(!page.contains(part), "the page has {part:?}");
+    }
+    let sources = page.split("src=\"").skip(1);
+    assert!(sources.into_iter().all(|source| source.starts_with("data:image/png;base64,")));
+}
+
+#[test]
+fn every_picture_has_words() {
+    let (_dir, page) = whole();
+    assert!(
+        page.split("<img ").skip(1).all(|img| img.split('>').next().is_some_and(|tag| tag.contains("alt=\"drawn")))
+    );
+    let charts = page.split("<svg class=\"chart\"").skip(1);
+    assert!(charts.into_iter().all(|svg| svg.split('>').next().is_some_and(|tag| tag.contains("aria-label=\""))));
+}
+
+#[test]
+fn the_same_run_gives_the_same_page() {
+    let (dir, page) = whole();
+    assert_eq!(render(&dir), page);
+}
+
+#[test]
+fn an_empty_run_is_a_page_too() {
+    let page = render(&TempDir::new().unwrap());
+    assert!(page.contains("<h1>a run</h1>") && !page.contains("<section id="));
+}
+
+#[test]
+fn damaged_parts_are_named_and_left_out() {
+    let (dir, _) = whole();
+    let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    put("eval.json", "{");
+    put("subset/round-000.json", "5");
+    put("plan.toml", "run = 5");
+    put("metrics.jsonl", "{\"loss\": \"high\"}\n\n{\"arm\":\"synthetic\",\"step\":1,\"loss\":0.5}\nnonsense");
+    put("pool/round-000/000001.tar", "short");
+    let page = render(&dir);
+    for part in ["eval.json", "round-000.json", "plan.toml", "2 lines can&#39;t be read", "000001.tar"] {
+        let named = page.split("Left out because").nth(1).is_some_and(|rest| rest.contains(part));
+        assert!(named, "the page doesn't name {part:?}");
+    }
+    assert!(page.contains("<section id=\"training\">") && !page.contains("<section id=\"drawn\">"));
+}
+
+#[test]
+fn odd_numbers_do_not_panic() {
+    let dir = TempDir::new().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    put(
+        "eval.json",
+        r#"{"arms": {"x": {"students": [{"confusion": [[1,2],[3]], "per_class": [null]}, {"top1": 7}]}, "synthetic": {}}}"#,
+    );
+    put(
+        "subset/round-000.json",
+        r#"{"decisions": [{"id": 18446744073709551615, "score": -1e308}, {"score": 1e308, "kept": true}]}"#,
+    );
+    put("weights/synthetic-seed-0.json", r#"{"ids": [1, 2], "mean_weight": [null]}"#);
+    put("weights/other.json", r#"{"ids": [1, 2], "mean_weight": [0.1, 1e300]}"#);
+    put("summary.json", r#"{"seconds": {"synth": -5, "x": 1e300}}"#);
+    put("metrics.jsonl", r#"{"arm": "x", "step": 18446744073709551615, "loss": 1e308, "accuracy": -3}"#);
+    let page = render(&dir);
+    assert!(page.contains("<section id=\"kept\">"));
+}
+
+/// `cargo test -p limbeck --lib write_a_page_to_look_at -- --ignored`, then open the page in a browser.
+#[test]
+#[ignore = "writes a page for eyes, not for assertions"]
+fn write_a_page_to_look_at() {
+    let root = std::env::temp_dir().join("limbeck-report");
+    let page = super::run(&fixture::write(&root)).unwrap();
+    assert!(page.exists());
+}

@@ -1,0 +1,153 @@
+//! The files of a run as the report sees them: every field may be missing, so an unfinished or newer run still shows.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Judgement {
+    pub(super) teacher: Option<Result>,
+    pub(super) arms: BTreeMap<String, Arm>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Arm {
+    pub(super) top1: Spread,
+    pub(super) top5: Spread,
+    pub(super) students: Vec<Result>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Spread {
+    pub(super) mean: f64,
+    pub(super) std: Option<f64>,
+}
+
+/// What one network did on the test images.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Result {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) seed: u64,
+    pub(super) network: String,
+    pub(super) sha256: String,
+    pub(super) images: u64,
+    pub(super) top1: f64,
+    pub(super) per_class: Vec<Option<f64>>,
+    pub(super) confusion: Vec<Vec<u64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Subset {
+    pub(super) decisions: Vec<Decision>,
+    pub(super) policy: Option<PolicyUse>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Decision {
+    pub(super) id: u64,
+    pub(super) class: u32,
+    pub(super) kept: bool,
+    pub(super) score: Option<f64>,
+    pub(super) reason: String,
+    /// What the teacher sees, and its probability of `class`.
+    pub(super) teacher_class: Option<u32>,
+    pub(super) teacher_p_class: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PolicyUse {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) sha256: String,
+    pub(super) fuel: Option<u64>,
+    pub(super) peak_memory_bytes: Option<u64>,
+    pub(super) seconds: Option<f64>,
+    pub(super) calls: Option<u64>,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Metric {
+    pub(super) arm: String,
+    pub(super) seed: u64,
+    pub(super) step: u64,
+    pub(super) epoch: Option<f64>,
+    pub(super) loss: Option<f64>,
+    pub(super) accuracy: Option<f64>,
+}
+
+/// `weights/<arm>-seed-<k>.json`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Weights {
+    pub(super) ids: Vec<u64>,
+    pub(super) mean_weight: Vec<Option<f64>>,
+    pub(super) policy: Option<PolicyUse>,
+}
+
+/// The parts of `summary.json` that the report shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Summary {
+    /// Seconds by stage.
+    pub(super) seconds: BTreeMap<String, f64>,
+    pub(super) device: String,
+    pub(super) threads: Option<u64>,
+}
+
+/// The parts of `plan.toml` that the report puts into words.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Plan {
+    pub(super) run: Run,
+    pub(super) data: Data,
+    pub(super) synth: Synth,
+    pub(super) distill: Distill,
+    pub(super) inputs: BTreeMap<String, Input>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Run {
+    pub(super) name: String,
+    pub(super) seed: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Data {
+    pub(super) classes: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Synth {
+    pub(super) sampler: String,
+    pub(super) steps: Option<u64>,
+    pub(super) guidance: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Distill {
+    pub(super) student: String,
+    pub(super) epochs: Option<u64>,
+    pub(super) temperature: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Input {
+    pub(super) path: String,
+    pub(super) sha256: String,
+    pub(super) bytes: Option<u64>,
+}

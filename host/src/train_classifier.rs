@@ -1,0 +1,172 @@
+//! `limbeck train classifier`: a classifier from labelled images, resumable at any instant.
+
+use candle_core::{D, Device, Tensor};
+use limbeck_models::checkpoint;
+use rand::seq::SliceRandom;
+
+use crate::accuracy::evaluate;
+use crate::data::{Dataset, Split, load};
+use crate::plan::ClassifierPlan;
+use crate::progress::{Bar, Mode, Progress};
+use crate::run_dir::RunDir;
+use crate::seed::{Purpose, rng};
+use crate::training::learner::{number, saved};
+use crate::training::log::LOG_EVERY;
+use crate::training::{Augment, Augmented, Batches, Learner, Log, Normal, Running, Spec};
+use crate::{Error, Result};
+
+/// The resume point, and the finished weights, in the run directory.
+const STATE: &str = "state.safetensors";
+const WEIGHTS: &str = "classifier.safetensors";
+
+/// Images classified at a time.
+const TEST_BATCH: usize = 250;
+
+/// Trains as `plan` says, in `run`, going on from its resume point where there is one.
+///
+/// Writes `classifier.safetensors` and a line of `metrics.jsonl` now and then, at each epoch's end with the accuracy on
+/// the test images where the plan has some. A finished training is left as it is. Killed at any moment and called again,
+/// it ends with the same bytes.
+pub fn train(plan: &ClassifierPlan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
+    if run.join(WEIGHTS).exists() {
+        progress.note(format_args!("`{}` is there already", run.join(WEIGHTS).display()));
+        return Ok(());
+    }
+    let data = training_images(plan)?;
+    let test = plan.data.test.as_ref().map(|_| load(&plan.data, Split::Test)).transpose()?;
+    let mut training = Training::start(plan, &data, run, device)?;
+    let (total, batch) = (training.total(), training.batches.size() as u64);
+    let bar = progress.stage(&plan.name, total * batch, "images");
+    bar.advance(training.step * batch);
+    while training.step < total {
+        training.advance()?;
+        bar.advance(batch);
+        training.log(test.as_ref(), &bar)?;
+        if training.step.is_multiple_of(plan.checkpoint_every) {
+            run.write_atomic(STATE, &training.state()?)?;
+        }
+    }
+    bar.finish();
+    run.write_atomic(WEIGHTS, &training.learner.export()?)
+}
+
+/// All training images, or as many of them as the plan asks for, drawn by its seed.
+fn training_images(plan: &ClassifierPlan) -> Result<Dataset> {
+    let all = load(&plan.data, Split::Train)?;
+    if all.height != all.width {
+        return Err(Error::input(format!(
+            "the images are {}x{}, the networks take squares: crop them first",
+            all.height, all.width
+        )));
+    }
+    let Some(count) = plan.images else { return Ok(all) };
+    if count > all.len() {
+        return Err(Error::input(format!("`train.images` is {count}, but there are {} training images", all.len())));
+    }
+    let mut rows: Vec<usize> = (0..all.len()).collect();
+    rows.shuffle(&mut rng(plan.seed, Purpose::Subset, 0));
+    rows.truncate(count);
+    Ok(all.subset(&rows))
+}
+
+struct Training<'a> {
+    plan: &'a ClassifierPlan,
+    data: &'a Dataset,
+    log: Log<'a>,
+    learner: Learner,
+    augment: Augment,
+    batches: Batches,
+    running: Running,
+    /// Steps done.
+    step: u64,
+}
+
+impl<'a> Training<'a> {
+    fn start(plan: &'a ClassifierPlan, data: &'a Dataset, run: &'a RunDir, device: &Device) -> Result<Self> {
+        let saved = saved(&run.join(STATE))?;
+        let (step, running) = match &saved {
+            Some(file) => (number(file, "step")?, Running::restore(file)?),
+            None => (0, Running::default()),
+        };
+        let spec = Spec {
+            network: plan.network.clone(),
+            classes: data.classes,
+            channels: data.channels,
+            size: data.height,
+            normal: Normal::of(data)?,
+        };
+        let log = Log::new(run, None, plan.seed);
+        log.rewind(step)?;
+        Ok(Self {
+            plan,
+            data,
+            log,
+            learner: Learner::start(spec, plan.seed, &plan.optimizer, saved.as_ref(), device)?,
+            augment: Augment::new(&plan.augment),
+            batches: Batches::new(plan.seed, data.len(), plan.batch),
+            running,
+            step,
+        })
+    }
+
+    fn total(&self) -> u64 {
+        u64::from(self.plan.epochs) * self.batches.steps_per_epoch()
+    }
+
+    fn lr(&self, step: u64) -> f64 {
+        self.plan.optimizer.lr_at(step, self.total(), self.batches.steps_per_epoch())
+    }
+
+    /// One step. All that is random follows from the seed and the step alone.
+    fn advance(&mut self) -> Result<()> {
+        let mut random = rng(self.plan.seed, Purpose::Augment, self.step);
+        let batch = self.augment.batch(self.data, self.batches.rows(self.step), &mut random)?;
+        let logits = self.learner.forward(&batch.images, true)?.logits;
+        let loss = cross_entropy(&logits, &batch, self.data.classes)?;
+        let lr = self.lr(self.step);
+        let step = self.step;
+        let loss = self.learner.learn(&loss, lr).map_err(|error| error.context(format_args!("step {step}")))?;
+        self.running.add(loss);
+        self.step += 1;
+        Ok(())
+    }
+
+    /// Writes a line where one is due.
+    fn log(&mut self, test: Option<&Dataset>, bar: &Bar) -> Result<()> {
+        let steps = self.batches.steps_per_epoch();
+        let epoch_over = self.step.is_multiple_of(steps);
+        if !epoch_over && !self.step.is_multiple_of(LOG_EVERY) {
+            return Ok(());
+        }
+        let accuracy = match test {
+            Some(test) if epoch_over => Some(accuracy(&self.learner, test)?),
+            _ => None,
+        };
+        let (epoch, loss) = (self.step as f64 / steps as f64, self.running.take());
+        self.log.write(self.step, epoch, loss, self.lr(self.step - 1), accuracy)?;
+        let shown = accuracy.map_or(String::new(), |share| format!(", test {:.2} %", 100.0 * share));
+        bar.message(format_args!("epoch {epoch:.1}/{}, loss {loss:.4}{shown}", self.plan.epochs));
+        Ok(())
+    }
+
+    /// The resume point, as the bytes of one file.
+    fn state(&self) -> Result<Vec<u8>> {
+        let mut metadata = [("step".to_owned(), self.step.to_string())].into();
+        self.running.save(&mut metadata);
+        Ok(checkpoint::to_bytes(&self.learner.save()?, &metadata)?)
+    }
+}
+
+/// The mean over the batch of `−Σ target · log softmax(logits)`, where mixed images have mixed targets.
+fn cross_entropy(logits: &Tensor, batch: &Augmented, classes: usize) -> Result<Tensor> {
+    let targets = Tensor::from_vec(batch.targets(classes), (batch.labels.len(), classes), logits.device())?;
+    let log_probabilities = candle_nn::ops::log_softmax(logits, D::Minus1)?;
+    Ok((targets * log_probabilities)?.sum(D::Minus1)?.mean_all()?.neg()?)
+}
+
+/// The share of test images whose class has the highest logit.
+fn accuracy(learner: &Learner, test: &Dataset) -> Result<f64> {
+    let silent = Progress::new(Mode::Quiet).stage("test", test.len() as u64, "images");
+    let forward = |images: &Tensor| Ok(learner.forward(images, false)?.logits);
+    Ok(evaluate(&forward, test, TEST_BATCH, &silent)?.top1)
+}

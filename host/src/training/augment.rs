@@ -1,0 +1,293 @@
+//! Variation of images before each step: shifts, turns, mirrors, mixup and cutmix.
+//!
+//! All random choices are drawn first, from one generator; the pixels are then made in parallel.
+
+use candle_core::{Device, Tensor};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution};
+use rayon::prelude::*;
+
+use crate::Result;
+use crate::data::Dataset;
+use crate::plan::AugmentPlan;
+
+/// A varied batch.
+pub struct Augmented {
+    /// f32 `[n, channels, height, width]` in `[0, 1]`, on the CPU.
+    pub images: Tensor,
+    /// The classes of the images, before any mixing.
+    pub labels: Vec<u32>,
+    pub mix: Option<Mix>,
+}
+
+/// How images were mixed: image `i` is `share` of itself and the rest of image `partners[i]` of the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mix {
+    pub partners: Vec<usize>,
+    /// 0 to 1.
+    pub share: f32,
+}
+
+impl Augmented {
+    /// The share of each class in each image, f32 `[n, classes]`, row-major.
+    pub fn targets(&self, classes: usize) -> Vec<f32> {
+        let mut targets = vec![0.0; self.labels.len() * classes];
+        for (i, row) in targets.chunks_exact_mut(classes).enumerate() {
+            let share = self.mix.as_ref().map_or(1.0, |mix| mix.share);
+            row[self.labels[i] as usize] += share;
+            if let Some(mix) = &self.mix {
+                row[self.labels[mix.partners[i]] as usize] += 1.0 - share;
+            }
+        }
+        targets
+    }
+}
+
+/// The variations that a recipe asks for.
+#[derive(Clone, Debug)]
+pub struct Augment {
+    plan: AugmentPlan,
+}
+
+impl Augment {
+    pub fn new(plan: &AugmentPlan) -> Self {
+        Self { plan: plan.clone() }
+    }
+
+    /// Whether every image stays as it is, so that what is known of it need not be worked out again.
+    pub fn is_identity(&self) -> bool {
+        let AugmentPlan { crop_padding, rotate, mixup, cutmix, flip } = self.plan;
+        crop_padding == 0 && rotate == 0.0 && mixup == 0.0 && cutmix == 0.0 && !flip
+    }
+
+    /// The images at `rows`, varied by numbers from `random`.
+    pub fn batch(&self, data: &Dataset, rows: &[usize], random: &mut ChaCha8Rng) -> Result<Augmented> {
+        if self.is_identity() {
+            let (images, labels) = data.batch(rows)?;
+            return Ok(Augmented { images, labels, mix: None });
+        }
+        let motions: Vec<Motion> = rows.iter().map(|_| self.motion(random)).collect();
+        let (c, h, w) = (data.channels, data.height, data.width);
+        let mut pixels = vec![0.0f32; rows.len() * c * h * w];
+        let images = pixels.par_chunks_mut((c * h * w).max(1)).zip(rows.par_iter().zip(&motions)).with_min_len(4);
+        images.for_each(|(to, (&row, motion))| {
+            let planes = to.chunks_exact_mut(h * w).zip(data.image(row).chunks_exact(h * w));
+            planes.for_each(|(to, from)| motion.draw(from, to, h, w));
+        });
+        let mix = self.mix(&mut pixels, (rows.len(), c, h, w), random);
+        let images = Tensor::from_vec(pixels, (rows.len(), c, h, w), &Device::Cpu)?;
+        Ok(Augmented { images, labels: rows.iter().map(|&row| data.labels[row]).collect(), mix })
+    }
+
+    fn motion(&self, random: &mut ChaCha8Rng) -> Motion {
+        let reach = i32::try_from(self.plan.crop_padding).unwrap_or(64);
+        let mut shift = || if reach == 0 { 0 } else { random.random_range(-reach..=reach) };
+        let (dy, dx) = (shift(), shift());
+        let angle = if self.plan.rotate == 0.0 {
+            0.0
+        } else {
+            random.random_range(-self.plan.rotate..=self.plan.rotate).to_radians()
+        };
+        Motion { dy, dx, angle, flip: self.plan.flip && random.random() }
+    }
+
+    /// Mixes the images in place; of mixup and cutmix, where both are asked for, each step takes one.
+    fn mix(&self, pixels: &mut [f32], shape: (usize, usize, usize, usize), random: &mut ChaCha8Rng) -> Option<Mix> {
+        let (n, c, h, w) = shape;
+        let box_wanted = match (self.plan.mixup > 0.0, self.plan.cutmix > 0.0) {
+            (false, false) => return None,
+            (true, true) => random.random(),
+            (_, cutmix) => cutmix,
+        };
+        let mut partners: Vec<usize> = (0..n).collect();
+        partners.shuffle(random);
+        let alpha = if box_wanted { self.plan.cutmix } else { self.plan.mixup };
+        // The plan's range makes this distribution valid.
+        let share = Beta::new(alpha, alpha).map_or(1.0, |beta| beta.sample(random)).clamp(0.0, 1.0);
+        let original = pixels.to_vec();
+        let image = c * h * w;
+        let partner = |i: usize| &original[partners[i] * image..][..image];
+        if !box_wanted {
+            for (i, to) in pixels.chunks_exact_mut(image).enumerate() {
+                to.iter_mut().zip(partner(i)).for_each(|(to, from)| *to = share * *to + (1.0 - share) * from);
+            }
+            return Some(Mix { partners, share });
+        }
+        let (rows, columns) = cut(share, h, w, random);
+        for (i, to) in pixels.chunks_exact_mut(image).enumerate() {
+            for (to, from) in to.chunks_exact_mut(h * w).zip(partner(i).chunks_exact(h * w)) {
+                for y in rows.clone() {
+                    let line = y * w + columns.start..y * w + columns.end;
+                    to[line.clone()].copy_from_slice(&from[line]);
+                }
+            }
+        }
+        let share = 1.0 - (rows.len() * columns.len()) as f32 / (h * w) as f32;
+        Some(Mix { partners, share })
+    }
+}
+
+/// A box of `1 − share` of the image's area around a random centre, cut off at the edges.
+fn cut(share: f32, h: usize, w: usize, random: &mut ChaCha8Rng) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+    let side = (1.0 - share).sqrt();
+    let mut span = |size: usize| {
+        let half = (side * size as f32 / 2.0).round() as usize;
+        let centre = random.random_range(0..size);
+        centre.saturating_sub(half)..(centre + half).min(size)
+    };
+    (span(h), span(w))
+}
+
+/// How one image is moved. What comes in from outside is black.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Motion {
+    /// Pixels downwards.
+    dy: i32,
+    /// Pixels to the right.
+    dx: i32,
+    /// Radians, about the centre.
+    angle: f32,
+    flip: bool,
+}
+
+impl Motion {
+    /// Draws one plane; bytes become values from 0 to 1.
+    fn draw(&self, from: &[u8], to: &mut [f32], h: usize, w: usize) {
+        if self.angle == 0.0 {
+            self.shift(from, to, h, w);
+        } else {
+            self.turn(from, to, h, w);
+        }
+    }
+
+    fn shift(&self, from: &[u8], to: &mut [f32], h: usize, w: usize) {
+        for (y, line) in to.chunks_exact_mut(w).enumerate() {
+            let Some(source) = inside(y as i32 - self.dy, h).map(|y| &from[y * w..][..w]) else {
+                line.fill(0.0);
+                continue;
+            };
+            for (x, value) in line.iter_mut().enumerate() {
+                let x = if self.flip { w - 1 - x } else { x };
+                *value = inside(x as i32 - self.dx, w).map_or(0.0, |x| f32::from(source[x]) / 255.0);
+            }
+        }
+    }
+
+    /// Bilinear.
+    fn turn(&self, from: &[u8], to: &mut [f32], h: usize, w: usize) {
+        let (sin, cos) = self.angle.sin_cos();
+        let (cy, cx) = ((h as f32 - 1.0) / 2.0, (w as f32 - 1.0) / 2.0);
+        let pixel = |y: i32, x: i32| match (inside(y, h), inside(x, w)) {
+            (Some(y), Some(x)) => f32::from(from[y * w + x]),
+            _ => 0.0,
+        };
+        for (y, line) in to.chunks_exact_mut(w).enumerate() {
+            let v = y as f32 - cy - self.dy as f32;
+            for (x, value) in line.iter_mut().enumerate() {
+                let x = if self.flip { w - 1 - x } else { x };
+                let u = x as f32 - cx - self.dx as f32;
+                let (sy, sx) = (cos * v - sin * u + cy, sin * v + cos * u + cx);
+                let (top, left) = (sy.floor(), sx.floor());
+                let (fy, fx) = (sy - top, sx - left);
+                let (top, left) = (top as i32, left as i32);
+                let upper = pixel(top, left) * (1.0 - fx) + pixel(top, left + 1) * fx;
+                let lower = pixel(top + 1, left) * (1.0 - fx) + pixel(top + 1, left + 1) * fx;
+                *value = (upper * (1.0 - fy) + lower * fy) / 255.0;
+            }
+        }
+    }
+}
+
+fn inside(position: i32, size: usize) -> Option<usize> {
+    usize::try_from(position).ok().filter(|&position| position < size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Purpose, rng};
+
+    /// Two images of 3×3 with one channel: 0 to 8 and 10 to 18.
+    fn data() -> Dataset {
+        let images = (0..9).chain(10..19).collect();
+        Dataset { images, labels: vec![0, 1], channels: 1, height: 3, width: 3, classes: 2 }
+    }
+
+    fn bytes(images: &Tensor) -> Vec<u8> {
+        let values = images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.iter().map(|value| (value * 255.0).round() as u8).collect()
+    }
+
+    fn batch(plan: AugmentPlan, step: u64) -> Augmented {
+        Augment::new(&plan).batch(&data(), &[0, 1], &mut rng(0, Purpose::Augment, step)).unwrap()
+    }
+
+    fn moved(motion: Motion) -> Vec<u8> {
+        let mut to = [0.0; 9];
+        motion.draw(&data().images[..9], &mut to, 3, 3);
+        to.map(|value| (value * 255.0).round() as u8).to_vec()
+    }
+
+    const STILL: Motion = Motion { dy: 0, dx: 0, angle: 0.0, flip: false };
+
+    #[test]
+    fn images_are_moved_as_said() {
+        assert_eq!(moved(Motion { dy: 1, ..STILL }), [0, 0, 0, 0, 1, 2, 3, 4, 5]);
+        assert_eq!(moved(Motion { dx: -1, ..STILL }), [1, 2, 0, 4, 5, 0, 7, 8, 0]);
+        assert_eq!(moved(Motion { flip: true, ..STILL }), [2, 1, 0, 5, 4, 3, 8, 7, 6]);
+        let half = Motion { angle: std::f32::consts::PI, ..STILL };
+        assert_eq!(moved(half), [8, 7, 6, 5, 4, 3, 2, 1, 0]);
+        let quarter = Motion { angle: std::f32::consts::FRAC_PI_2, ..STILL };
+        assert_eq!(moved(quarter), [6, 3, 0, 7, 4, 1, 8, 5, 2], "clockwise, as y points down");
+    }
+
+    #[test]
+    fn a_small_turn_agrees_with_no_turn() {
+        assert_eq!(moved(Motion { angle: 1e-6, dx: 1, ..STILL }), moved(Motion { dx: 1, ..STILL }));
+    }
+
+    #[test]
+    fn mixup_blends_images_and_targets_alike() {
+        for step in 0..20 {
+            let mixed = batch(AugmentPlan { mixup: 1.0, ..AugmentPlan::default() }, step);
+            let mix = mixed.mix.as_ref().unwrap();
+            let values = mixed.images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let expected = |i: usize, pixel: usize| {
+                let own = (i * 10 + pixel) as f32;
+                let other = (mix.partners[i] * 10 + pixel) as f32;
+                (mix.share * own + (1.0 - mix.share) * other) / 255.0
+            };
+            assert!((0..18).all(|i| (values[i] - expected(i / 9, i % 9)).abs() < 1e-6));
+            let targets = mixed.targets(2);
+            assert!((targets[0] + targets[1] - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn cutmix_shares_are_areas() {
+        for step in 0..20 {
+            let mixed = batch(AugmentPlan { cutmix: 1.0, ..AugmentPlan::default() }, step);
+            let mix = mixed.mix.as_ref().unwrap();
+            let own = bytes(&mixed.images)[..9].iter().filter(|&&byte| byte < 10).count();
+            let expected = if mix.partners[0] == 0 { 9 } else { (mix.share * 9.0).round() as usize };
+            assert_eq!(own, expected, "{mix:?}");
+        }
+    }
+
+    #[test]
+    fn the_numbers_decide_alone() {
+        let plan = AugmentPlan { crop_padding: 2, rotate: 20.0, mixup: 0.3, cutmix: 0.3, flip: true };
+        assert_eq!(bytes(&batch(plan.clone(), 5).images), bytes(&batch(plan.clone(), 5).images));
+        assert_ne!(bytes(&batch(plan.clone(), 5).images), bytes(&batch(plan, 6).images));
+    }
+
+    #[test]
+    fn nothing_asked_changes_nothing() {
+        let plan = AugmentPlan::default();
+        assert!(Augment::new(&plan).is_identity());
+        let batch = batch(plan, 0);
+        assert_eq!((bytes(&batch.images), batch.targets(2)), (data().images, vec![1.0, 0.0, 0.0, 1.0]));
+    }
+}

@@ -1,0 +1,14 @@
+//! What the training of a classifier and the distillation of a student share: batches, augmentation, the network with its
+//! optimiser as one thing that can be saved at any step, and the log.
+
+pub mod augment;
+pub mod batches;
+pub mod learner;
+pub mod log;
+pub mod normal;
+
+pub use augment::{Augment, Augmented};
+pub use batches::Batches;
+pub use learner::{Learner, Spec};
+pub use log::{Log, Running};
+pub use normal::Normal;

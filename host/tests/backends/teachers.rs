@@ -1,0 +1,177 @@
+//! The teachers that come with Limbeck: the candle classifier, opened and linked in, and the one in C.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use candle_classifier::CandleClassifier;
+use candle_core::{DType, Device, Tensor};
+use limbeck::Error;
+use limbeck::backend::{Classifier, Grades, Services, link_classifier, open_classifier};
+use limbeck::plan::TeacherPlan;
+use limbeck_models::{Params, checkpoint, classifier};
+use serde_json::json;
+
+use crate::support::{built_library, compile, plan, root};
+
+const MEAN: f64 = 0.1307;
+const STD: f64 = 0.3081;
+
+/// A folder with fresh weights of a network in it.
+struct Weights {
+    folder: tempfile::TempDir,
+    network: &'static str,
+}
+
+impl Weights {
+    fn new(network: &'static str) -> Self {
+        let params = Params::from_seed(7, &Device::Cpu);
+        classifier::build(network, 10, 1, 28, &params).unwrap();
+        let made = Self { folder: tempfile::tempdir().unwrap(), network };
+        let (mean, std) = (MEAN.to_string(), STD.to_string());
+        let entries = [
+            ("network", network),
+            ("classes", "10"),
+            ("channels", "1"),
+            ("size", "28"),
+            ("mean", &mean),
+            ("std", &std),
+        ];
+        let metadata = entries.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let bytes = checkpoint::to_bytes(&params.state(), &BTreeMap::from(metadata)).unwrap();
+        std::fs::write(made.path(), bytes).unwrap();
+        made
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("weights.safetensors")
+    }
+
+    /// What the network itself says, without any plugin.
+    fn directly(&self, images: &Tensor) -> Grades {
+        let params = Params::frozen(checkpoint::load(&self.path()).unwrap().tensors, DType::F32, &Device::Cpu);
+        let network = classifier::build(self.network, 10, 1, 28, &params).unwrap();
+        let normalised = images.affine(1.0, -MEAN).unwrap().affine(1.0 / STD, 0.0).unwrap();
+        let found = network.forward(&normalised, false).unwrap();
+        Grades { logits: found.logits, features: Some(found.features) }
+    }
+}
+
+/// The dynamic library that cargo built of the same crate that is linked into this test.
+fn candle_plugin() -> PathBuf {
+    built_library("candle_classifier")
+}
+
+fn opened(plugin: PathBuf, weights: &Weights) -> Box<dyn Classifier> {
+    let plan = TeacherPlan { weights: Some(weights.path()), ..plan(&plugin) };
+    open_classifier(&plan, &Device::Cpu).unwrap()
+}
+
+fn linked(weights: &Weights) -> Box<dyn Classifier> {
+    let config = json!({"weights": weights.path()});
+    link_classifier::<CandleClassifier>(&config, &Device::Cpu, Services::default()).unwrap()
+}
+
+fn c_plugin(weights: &Weights) -> Result<Box<dyn Classifier>, Error> {
+    let library = weights.folder.path().join("libc_mlp.so");
+    compile(&root().join("plugins/c-mlp/mlp.c"), &[], &library);
+    open_classifier(&TeacherPlan { weights: Some(weights.path()), ..plan(&library) }, &Device::Cpu)
+}
+
+/// `rows` images of no particular content.
+fn images(rows: usize) -> Tensor {
+    let pixels = (0..rows * 784).map(|at| (at * 37 % 101) as f32 / 100.0).collect();
+    Tensor::from_vec(pixels, (rows, 1, 28, 28), &Device::Cpu).unwrap()
+}
+
+fn bits(grades: &Grades) -> Vec<u32> {
+    let all = [&grades.logits, grades.features.as_ref().unwrap()];
+    let values = all.iter().flat_map(|tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    values.map(f32::to_bits).collect()
+}
+
+/// What holds for every teacher, wherever its code is.
+#[track_caller]
+fn behaves(teacher: &dyn Classifier, weights: &Weights) {
+    let info = teacher.info();
+    assert_eq!((info.classes, info.channels, info.height, info.width), (10, 1, 28, 28));
+    assert_eq!(info.network.as_deref(), Some(weights.network));
+    for rows in [1, 5] {
+        let (found, expected) = (teacher.classify(&images(rows)).unwrap(), weights.directly(&images(rows)));
+        assert_eq!(found.logits.dims(), [rows, 10]);
+        assert_eq!(found.features.as_ref().unwrap().dims(), [rows, info.features.unwrap()]);
+        let pairs = [
+            (&found.logits, &expected.logits),
+            (found.features.as_ref().unwrap(), expected.features.as_ref().unwrap()),
+        ];
+        for (found, expected) in pairs {
+            let difference = (found - expected).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+            assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{difference}");
+        }
+        assert_eq!(bits(&found), bits(&teacher.classify(&images(rows)).unwrap()), "the same twice");
+    }
+    // A view into a larger batch is lent as it is; a transposed one is made compact first.
+    let batch = images(6);
+    let (view, copy) = (batch.narrow(0, 2, 3).unwrap(), batch.narrow(0, 2, 3).unwrap().copy().unwrap());
+    assert_eq!(bits(&teacher.classify(&view).unwrap()), bits(&teacher.classify(&copy).unwrap()));
+    let turned = batch.transpose(2, 3).unwrap();
+    let compact = turned.contiguous().unwrap();
+    assert_eq!(bits(&teacher.classify(&turned).unwrap()), bits(&teacher.classify(&compact).unwrap()));
+
+    assert_eq!(teacher.classify(&images(0)).unwrap().logits.dims(), [0, 10]);
+    let wrong = Tensor::zeros((1, 3, 28, 28), DType::F32, &Device::Cpu).unwrap();
+    let message = teacher.classify(&wrong).unwrap_err().to_string();
+    assert!(message.contains("needs f32 images [n, 1, 28, 28], it got F32 [1, 3, 28, 28]"), "{message}");
+}
+
+#[test]
+fn linked_in_and_opened_are_the_same_to_the_bit() {
+    for network in ["mlp", "lenet5", "resnet8"] {
+        let weights = Weights::new(network);
+        let (linked, opened) = (linked(&weights), opened(candle_plugin(), &weights));
+        behaves(linked.as_ref(), &weights);
+        behaves(opened.as_ref(), &weights);
+        let images = images(33);
+        assert_eq!(bits(&linked.classify(&images).unwrap()), bits(&opened.classify(&images).unwrap()), "{network}");
+        assert_eq!((linked.info().sha256.len(), opened.info().sha256.len()), (0, 64));
+    }
+}
+
+#[test]
+fn a_strangers_c_teacher_agrees_with_ours() {
+    let weights = Weights::new("mlp");
+    behaves(c_plugin(&weights).unwrap().as_ref(), &weights);
+}
+
+#[test]
+fn the_c_teacher_refuses_other_weights() {
+    let weights = Weights::new("lenet5");
+    let message = c_plugin(&weights).err().unwrap().to_string();
+    assert!(message.contains("the layers don't fit each other or square grey images"), "{message}");
+    let bytes = std::fs::read(weights.path()).unwrap();
+    for length in [0, 4, 8, 100] {
+        std::fs::write(weights.path(), &bytes[..length]).unwrap();
+        let message = c_plugin(&weights).err().unwrap().to_string();
+        assert!(message.contains("weights.safetensors`"), "{message}");
+    }
+}
+
+#[test]
+fn the_candle_teacher_says_what_is_wrong_with_weights_or_config() {
+    let weights = Weights::new("resnet8");
+    #[track_caller]
+    fn refused(plan: &TeacherPlan, part: &str) {
+        let error = open_classifier(plan, &Device::Cpu).err().expect("it was opened");
+        assert!(error.to_string().contains(part), "expected `{part}` in `{error}`");
+        assert!(matches!(error, Error::Input(_)));
+    }
+    let bare = plan(&candle_plugin());
+    let with = |config| TeacherPlan { weights: Some(weights.path()), config, ..bare.clone() };
+    refused(&bare, "can't be set up: it needs weights");
+    refused(&with(json!({"network": "resnet9"})), "there is no network `resnet9`");
+    refused(&with(json!({"network": "lenet5"})), "the checkpoint has no tensor");
+    refused(&with(json!({"classes": 7})), "has shape [10, 64], the network needs [7, 64]");
+    refused(&with(json!({"colour": true})), "unknown field `colour`");
+    refused(&TeacherPlan { weights: Some("/absent".into()), ..bare.clone() }, "`/absent`: No such file");
+    std::fs::write(weights.path(), "{}").unwrap();
+    refused(&with(json!({})), "is not a readable safetensors file");
+}

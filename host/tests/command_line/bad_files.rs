@@ -1,0 +1,80 @@
+//! Files that are missing, of another kind, or damaged.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use limbeck_models::checkpoint;
+
+use crate::support::Place;
+
+#[test]
+fn missing_files() {
+    let gone = |name: &str| {
+        let place = Place::new();
+        std::fs::remove_file(place.path().join(name)).expect("it was there");
+        place.refused(&["run", "recipe.toml"])
+    };
+    insta::assert_snapshot!(gone("dit.safetensors"), @"exit 2: error: `generator.weights`: no file `[dir]/dit.safetensors`: paths are relative to the recipe's folder");
+    insta::assert_snapshot!(gone("libteacher.so"), @"");
+    insta::assert_snapshot!(gone("filter.wasm"), @"");
+    insta::assert_snapshot!(gone("test-images"), @"exit 2: error: `data.test.images`: no file `[dir]/test-images`: paths are relative to the recipe's folder");
+}
+
+#[test]
+fn files_of_another_kind() {
+    let set = |set: &str| Place::new().refused(&["run", "recipe.toml", "--set", set]);
+    insta::assert_snapshot!(set("teacher.plugin=filter.wasm"), @"exit 2: error: `teacher.plugin`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
+    insta::assert_snapshot!(set("select.policy=libteacher.so"), @"exit 2: error: `select.policy`: `[dir]/libteacher.so` is a dynamic library, a plugin; a policy, which is a WebAssembly component, belongs here (plugins go to `teacher.plugin`)");
+    insta::assert_snapshot!(set("distill.weigher={ policy = \"dit.safetensors\" }"), @"exit 2: error: `distill.weigher.policy`: `[dir]/dit.safetensors` is a safetensors file; a policy, which is a WebAssembly component, belongs here");
+    insta::assert_snapshot!(set("generator.weights=recipe.toml"), @"");
+    insta::assert_snapshot!(set("generator.weights=."), @"exit 2: error: `generator.weights`: `[dir]` is a folder, not a file");
+}
+
+#[test]
+fn plugins_under_another_hash() {
+    let place = Place::new();
+    place.edit("allow-unpinned = true", &format!("sha256 = \"{}\"", "0".repeat(64)));
+    insta::assert_snapshot!(place.refused(&["run", "recipe.toml"]), @"exit 2: error: plugin `[dir]/libteacher.so` has the SHA-256 3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359, but `teacher.sha256` is 0000000000000000000000000000000000000000000000000000000000000000: it is another file than the recipe means; if it is the right one, change `teacher.sha256`");
+}
+
+/// The bytes of a generator's file whose one tensor has this shape.
+fn generator(config: &str, shape: (usize, usize)) -> Vec<u8> {
+    let tensor = Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("a small tensor");
+    let entries = [("network", "dit"), ("config", config)];
+    let metadata = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let tensors = BTreeMap::from([("x_embedder.proj.weight".to_owned(), tensor)]);
+    checkpoint::to_bytes(&tensors, &metadata).expect("a small file")
+}
+
+#[test]
+fn generators_that_are_none() {
+    let with = |bytes: &[u8]| {
+        let place = Place::new();
+        place.put("dit.safetensors", bytes);
+        place.refused(&["run", "recipe.toml"])
+    };
+    let model = r#"{"size":8,"channels":1,"patch":4,"width":16,"depth":1,"heads":2,"classes":10}"#;
+    let config = format!(r#"{{"model":{model},"steps":100,"schedule":"cosine"}}"#);
+    let whole = generator(&config, (16, 3));
+    insta::assert_snapshot!(with(b"\x02\0\0\0\0\0\0\0{}"), @"exit 2: error: `[dir]/dit.safetensors` is not a generator: name a file that `limbeck train generator` wrote");
+    insta::assert_snapshot!(with(&whole), @"exit 2: error: [dir]/dit.safetensors: tensor `x_embedder.proj.weight` has shape [16, 3], the network needs [16, 1, 4, 4]: the checkpoint is of another architecture");
+    insta::assert_snapshot!(with(&whole[..whole.len() - 1]), @"exit 2: error: `[dir]/dit.safetensors` is not a readable safetensors file: incomplete metadata, file not fully covered");
+    insta::assert_snapshot!(with(&generator("{}", (1, 1))), @"exit 2: error: `[dir]/dit.safetensors` describes its network wrongly (missing field `model` at line 1 column 2): train it again");
+}
+
+#[test]
+fn plugins_and_policies_to_look_at() {
+    let place = Place::new();
+    insta::assert_snapshot!(place.refused(&["backend", "inspect", "filter.wasm"]), @"exit 2: error: plugin `[dir]/filter.wasm` is a WebAssembly component, where a native plugin (a shared library) belongs: components go under [select] or [distill.weigher]");
+    insta::assert_snapshot!(place.refused(&["backend", "inspect", "none.so"]), @"exit 2: error: plugin `[dir]/none.so`: No such file or directory (os error 2)");
+    insta::assert_snapshot!(place.refused(&["policy", "check", "libteacher.so"]), @"exit 2: error: policy `libteacher.so` is a native library or program, not a WebAssembly component: a plugin belongs under [teacher], a policy is built with `--target wasm32-wasip2`");
+    insta::assert_snapshot!(place.refused(&["policy", "check", "none.wasm"]), @"exit 2: error: policy `none.wasm`: No such file or directory (os error 2)");
+    insta::assert_snapshot!(place.refused(&["policy", "check", "filter.wasm"]), @"exit 2: error: policy `filter.wasm` doesn't export `limbeck:policy/lifecycle`: it is a component of another kind, or its macro `export_scorer!`, `export_selector!` or `export_weigher!` is missing");
+}
+
+#[test]
+fn runs_that_are_none() {
+    let place = Place::new();
+    insta::assert_snapshot!(place.refused(&["report", "none"]), @"exit 2: error: `none` is not a run directory: give the directory that `limbeck run` wrote");
+    insta::assert_snapshot!(place.refused(&["eval", "recipe.toml"]), @"exit 2: error: `recipe.toml` is not a run directory: give the directory that `limbeck run` wrote");
+}

@@ -1,0 +1,6 @@
+//! The program as its users meet it: what they typed wrong, and what they read then.
+
+mod bad_files;
+mod bad_recipes;
+mod output;
+mod support;
