@@ -52,7 +52,7 @@ pub fn run(
 }
 
 /// Fails where the teacher grades other images or classes than those of `data`.
-fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
+pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
     let found = (data.channels, data.height, data.width);
     let taught = (teacher.channels, teacher.height, teacher.width);
     if found != taught {
@@ -109,3 +109,6 @@ fn curve_images(test: Dataset) -> Dataset {
     let rows: Vec<usize> = (0..test.len()).step_by(step).collect();
     test.subset(&rows)
 }
+
+#[cfg(test)]
+mod tests;

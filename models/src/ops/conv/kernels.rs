@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::direct;
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
 use crate::ops::cpu::simd;
@@ -67,6 +68,9 @@ fn group_of<'a>(g: &Geometry, image: &'a [f32], group: usize) -> &'a [f32] {
 
 /// `out [n, outputs, oh, ow] = conv(x, w) + bias`.
 pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    if direct::suits(g) {
+        return direct::forward(g, x, w, bias, out);
+    }
     let images = images_per_task(g);
     let tasks = out.par_chunks_mut(images * g.out_image()).zip(x.par_chunks(images * g.image()));
     tasks.for_each(|(out, x)| {
@@ -175,8 +179,11 @@ fn turned_kernel(g: &Geometry, w: &[f32]) -> Vec<f32> {
 
 /// The gradient of the kernel, `[outputs, inputs / groups, kh, kw]`.
 pub(super) fn grad_kernel(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    let images = images_per_task(g);
     let partials = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, 8);
+    if direct::suits_gradient(g) {
+        return direct::grad_kernel(g, x, dy, dw, partials);
+    }
+    let images = images_per_task(g);
     let parts = split(g.n.div_ceil(images), partials);
     let mut sums = vec![0.0; parts.len() * dw.len()];
     sums.par_chunks_mut(dw.len()).zip(&parts).for_each(|(sum, tasks)| {

@@ -1,5 +1,6 @@
 //! 2-D convolution with a fast CPU gradient. On other devices, and for other number types, candle's own.
 
+mod direct;
 mod geometry;
 mod kernels;
 mod patches;

@@ -1,0 +1,302 @@
+//! A whole distillation of toy images, broken off at many points, and what it refuses.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::Tensor;
+use tempfile::TempDir;
+
+use super::*;
+use crate::backend::Grades;
+use crate::plan::Document as _;
+use crate::policy::{PolicyUse, StepColumns};
+use crate::pool::{Image, Provenance, Sample, write_shard};
+use crate::progress::Mode;
+
+const SIDE: usize = 6;
+const IMAGES: u64 = 40;
+
+/// Class 0 is bright on the left, class 1 on the right.
+fn pixels(id: u64) -> Vec<u8> {
+    let bright = |i: usize| (i % SIDE < SIDE / 2) == id.is_multiple_of(2);
+    (0..SIDE * SIDE).map(|i| if bright(i) { 180 + (id * 7 % 70) as u8 } else { (id * 13 % 60) as u8 }).collect()
+}
+
+fn idx(magic: u32, dims: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let head = std::iter::once(&magic).chain(dims).flat_map(|number| number.to_be_bytes());
+    head.chain(bytes.iter().copied()).collect()
+}
+
+/// A run directory that is ready for this stage.
+struct Toy {
+    dir: TempDir,
+    plan: Plan,
+    run: RunDir,
+}
+
+impl Toy {
+    fn new(extra: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let (images, labels) = (dir.path().join("images"), dir.path().join("labels"));
+        let all: Vec<u8> = (0..IMAGES).flat_map(pixels).collect();
+        let classes: Vec<u8> = (0..IMAGES).map(|id| (id % 2) as u8).collect();
+        std::fs::write(&images, idx(0x803, &[IMAGES as u32, SIDE as u32, SIDE as u32], &all)).unwrap();
+        std::fs::write(&labels, idx(0x801, &[IMAGES as u32], &classes)).unwrap();
+        let files = format!("{{ idx = {{ images = {images:?}, labels = {labels:?} }} }}");
+        let text = PLAN.replace("FILES", &files).replace("EXTRA", extra);
+        let plan = Plan::from_toml(&text, "toy").unwrap();
+        let run = RunDir::create(&dir.path().join("run")).unwrap();
+        write_shard(&run, 0, 0, &(0..IMAGES).map(sample).collect::<Vec<_>>()).unwrap();
+        let kept: Vec<u64> = (0..IMAGES).filter(|id| id % 5 != 3).collect();
+        run.write_json("subset/round-000.json", &serde_json::json!({ "kept": kept })).unwrap();
+        Self { dir, plan, run }
+    }
+
+    fn distill(&self, weigher: &MakeWeigher<'_>) -> Result<()> {
+        run(&self.plan, &self.run, &Progress::new(Mode::Quiet), &Device::Cpu, &Teacher::new(SIDE), weigher)
+    }
+
+    /// Every file below the run directory that must not depend on interruptions.
+    fn results(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        collect(self.run.path(), self.run.path(), &mut found);
+        found.retain(|name, _| !name.starts_with("pool") && !name.starts_with("subset"));
+        found
+    }
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            found.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn sample(id: u64) -> Sample {
+    let class = (id % 2) as u32;
+    let provenance = Provenance {
+        class,
+        guidance: 1.0,
+        steps: 1,
+        seed: 0,
+        sampler: "ddim".into(),
+        round: 0,
+        generator: "none".into(),
+    };
+    Sample { id, class, image: Image { channels: 1, height: SIDE, width: SIDE, pixels: pixels(id) }, provenance }
+}
+
+/// Compares the brightness of both halves.
+struct Teacher {
+    info: ClassifierInfo,
+}
+
+impl Teacher {
+    fn new(side: usize) -> Self {
+        let info = ClassifierInfo {
+            name: "halves".into(),
+            version: "1".into(),
+            licence: String::new(),
+            network: None,
+            classes: 2,
+            channels: 1,
+            height: side,
+            width: side,
+            features: None,
+            deterministic: true,
+            device: "cpu".into(),
+            sha256: String::new(),
+        };
+        Self { info }
+    }
+}
+
+impl Classifier for Teacher {
+    fn info(&self) -> &ClassifierInfo {
+        &self.info
+    }
+
+    fn classify(&self, images: &Tensor) -> Result<Grades> {
+        let half = |start| images.narrow(3, start, SIDE / 2)?.flatten_from(1)?.sum(1);
+        let logits = Tensor::stack(&[half(0)?, half(SIDE / 2)?], 1)?;
+        Ok(Grades { logits, features: None })
+    }
+}
+
+/// Weights that depend on all that came before; stops the run at a step.
+struct Counting {
+    seen: u64,
+    stop_at: Option<u64>,
+}
+
+impl Weigher for Counting {
+    fn weigh(&mut self, step: StepColumns<'_>) -> Result<Vec<f32>> {
+        if self.stop_at == Some(step.step) {
+            return Err(Error::failed("killed"));
+        }
+        assert_eq!(step.teacher_logits.len(), step.ids.len() * step.classes_total);
+        assert_eq!(step.student_logits.len(), step.teacher_logits.len());
+        self.seen += 1;
+        let raw: Vec<f32> = step.ids.iter().map(|id| (id % 3) as f32 + self.seen as f32 * 0.01).collect();
+        let mean = raw.iter().sum::<f32>() / raw.len() as f32;
+        Ok(raw.into_iter().map(|weight| weight / mean).collect())
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>> {
+        Ok(self.seen.to_le_bytes().to_vec())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        self.seen = u64::from_le_bytes(state.try_into().unwrap());
+        Ok(())
+    }
+
+    fn epoch_end(&mut self, _epoch: u32, stats_json: &str) -> Result<()> {
+        let stats: serde_json::Value = serde_json::from_str(stats_json).unwrap();
+        assert!(stats["loss"].is_number() && stats["accuracy"].is_number());
+        self.seen += 100;
+        Ok(())
+    }
+
+    fn usage(&self) -> PolicyUse {
+        PolicyUse::default()
+    }
+
+    fn needs(&self) -> &[String] {
+        static NEEDS: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["kl".to_owned()]);
+        &*NEEDS
+    }
+}
+
+fn counting(stop_at: Option<u64>) -> impl Fn(u64) -> Result<Option<Box<dyn Weigher>>> {
+    move |_| Ok(Some(Box::new(Counting { seen: 0, stop_at })))
+}
+
+fn without(_: u64) -> Result<Option<Box<dyn Weigher>>> {
+    Ok(None)
+}
+
+const VARIED: &str = "[distill.augment]\ncrop-padding = 1\nrotate = 5.0\nmixup = 0.4\ncutmix = 0.4";
+
+#[test]
+fn ends_with_the_same_bytes_wherever_it_was_broken_off() {
+    let whole = Toy::new(VARIED);
+    whole.distill(&counting(None)).unwrap();
+    let expected = whole.results();
+    let names: Vec<_> = expected.keys().map(String::as_str).collect();
+    assert!(names.contains(&"checkpoints/real/seed-1/student.safetensors"), "{names:?}");
+    assert!(names.contains(&"weights/synthetic-seed-0.json") && names.contains(&"metrics.jsonl"), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("state")), "{names:?}");
+    for stops in [vec![0], vec![1, 2], vec![3, 3, 11], vec![8, 19]] {
+        let toy = Toy::new(VARIED);
+        for &stop in &stops {
+            assert!(toy.distill(&counting(Some(stop))).unwrap_err().to_string().contains("killed"));
+            // A line that was being written.
+            toy.run.append_line("metrics.jsonl", "{\"arm\":\"synth").unwrap();
+        }
+        toy.distill(&counting(None)).unwrap();
+        let found = toy.results();
+        for (name, bytes) in &expected {
+            assert!(found.get(name) == Some(bytes), "{name} differs after stops at {stops:?}");
+        }
+        assert_eq!(found.len(), expected.len());
+    }
+}
+
+#[test]
+fn the_student_learns() {
+    let toy = Toy::new("");
+    toy.distill(&without).unwrap();
+    let text = std::fs::read_to_string(toy.run.join("metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (arm, seed) in [("synthetic", 0), ("synthetic", 1), ("real", 0), ("real", 1)] {
+        let mine: Vec<_> = lines.iter().filter(|line| line["arm"] == arm && line["seed"] == seed).collect();
+        let steps: Vec<_> = mine.iter().map(|line| line["step"].as_u64().unwrap()).collect();
+        assert_eq!(steps, [4, 8, 12, 16, 20], "a line at each epoch's end");
+        assert!(mine[4]["loss"].as_f64() < mine[0]["loss"].as_f64());
+        assert_eq!(mine[4]["accuracy"], 1.0);
+    }
+    assert!(!toy.run.join("weights").exists(), "nobody weighs");
+    let before = toy.results();
+    toy.distill(&without).unwrap();
+    assert!(toy.results() == before, "what is finished stays as it is");
+    drop(toy.dir);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let toy = Toy::new("");
+    let teach = |teacher: &Teacher| {
+        let progress = Progress::new(Mode::Quiet);
+        run(&toy.plan, &toy.run, &progress, &Device::Cpu, teacher, &without).unwrap_err().to_string()
+    };
+    let message = teach(&Teacher::new(8));
+    assert!(message.contains("the synthetic images: they are (1, 6, 6)") && message.contains("(1, 8, 8)"), "{message}");
+    let mut other = Teacher::new(SIDE);
+    other.info.classes = 5;
+    assert!(teach(&other).contains("tells 5 classes apart, `data.classes` is 2"));
+    toy.run.write_json("subset/round-000.json", &serde_json::json!({ "kept": [1, 99] })).unwrap();
+    assert!(teach(&Teacher::new(SIDE)).contains("keeps 2 images, of which the pool has 1"));
+    std::fs::remove_file(toy.run.join("subset/round-000.json")).unwrap();
+    assert!(teach(&Teacher::new(SIDE)).contains("run `limbeck select` first"));
+}
+
+const PLAN: &str = r#"
+[run]
+name = "toy"
+seed = 0
+
+[data]
+format = "idx"
+classes = 2
+train = FILES
+test = FILES
+
+[generator]
+weights = "/nowhere/dit.safetensors"
+sha256 = "00"
+
+[synth]
+images = 40
+sampler = "ddim"
+steps = 1
+guidance = 1.0
+eta = 0.0
+batch = 40
+shard = 40
+
+[teacher]
+plugin = "/nowhere/teacher.so"
+allow-unpinned = true
+config = {}
+
+[select]
+keep = { fraction = 1.0 }
+config = {}
+
+[distill]
+student = "mlp"
+epochs = 5
+batch = 8
+temperature = 4.0
+seeds = [0, 1]
+checkpoint-every = 3
+
+
+[distill.optimizer]
+lr = 0.01
+
+EXTRA
+
+[baseline]
+real = true
+
+[limits]
+
+[inputs]
+"#;
