@@ -57,7 +57,7 @@ fn by_heart(classes: usize) -> Box<dyn Classifier> {
 /// Every fourth image shows another class than the one it was drawn for.
 fn sample(id: u64) -> Sample {
     let class = (id % 10) as u32;
-    let shown = if id % 4 == 0 { (class + 1) % 10 } else { class };
+    let shown = if id.is_multiple_of(4) { (class + 1) % 10 } else { class };
     let pixels = vec![shown as u8, (5 * id + 40) as u8, 0, 0];
     let provenance = Provenance {
         class,

@@ -204,10 +204,18 @@ fn check_exports(pre: &InstancePre<State>, roles: &[Role]) -> wasmtime::Result<(
     contract::lifecycle::GuestIndices::new(pre)?;
     for role in roles {
         match role {
-            Role::Scorer => drop(contract::scorer::GuestIndices::new(pre)?),
-            Role::Selector => drop(contract::selector::GuestIndices::new(pre)?),
-            Role::Weigher => drop(contract::weigher::GuestIndices::new(pre)?),
-            Role::Planner => drop(contract::planner::GuestIndices::new(pre)?),
+            Role::Scorer => {
+                contract::scorer::GuestIndices::new(pre)?;
+            }
+            Role::Selector => {
+                contract::selector::GuestIndices::new(pre)?;
+            }
+            Role::Weigher => {
+                contract::weigher::GuestIndices::new(pre)?;
+            }
+            Role::Planner => {
+                contract::planner::GuestIndices::new(pre)?;
+            }
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ macro_rules! on_each_device {
     ($($name:ident),* $(,)?) => { $(
         #[test]
         fn $name() {
-            for device in crate::devices() {
+            for device in $crate::devices() {
                 super::$name(&device);
             }
         }
