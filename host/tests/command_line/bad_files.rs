@@ -78,3 +78,18 @@ fn runs_that_are_none() {
     insta::assert_snapshot!(place.refused(&["report", "none"]), @"exit 2: error: `none` is not a run directory: give the directory that `limbeck run` wrote");
     insta::assert_snapshot!(place.refused(&["eval", "recipe.toml"]), @"exit 2: error: `recipe.toml` is not a run directory: give the directory that `limbeck run` wrote");
 }
+
+#[test]
+fn images_that_are_damaged() {
+    let with = |images: &[u8]| {
+        let place = Place::new();
+        place.put("dit.safetensors", crate::trial::generator());
+        place.put("test-images", images);
+        place.refused(&["run", "recipe.toml"])
+    };
+    let header = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28];
+    insta::assert_snapshot!(with(b""), @"");
+    insta::assert_snapshot!(with(b"images"), @"");
+    insta::assert_snapshot!(with(&header), @"");
+    insta::assert_snapshot!(with(&[header.as_slice(), &[0; 2 * 28 * 28 - 1]].concat()), @"");
+}

@@ -4,3 +4,5 @@ mod bad_files;
 mod bad_recipes;
 mod output;
 mod support;
+mod trial;
+mod whole_run;
