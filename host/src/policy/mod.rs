@@ -21,9 +21,6 @@ mod state;
 mod wasi;
 mod weigher;
 
-#[cfg(test)]
-mod hostile;
-
 pub use columns::{Columns, Metadata, Source, compute};
 pub use component::{Policy, Role};
 pub use error::{PolicyError, Result};
