@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use limbeck_models::checkpoint;
+use limbeck::diffusion::generator::GeneratorConfig;
+use limbeck::plan::NoiseSchedule;
+use limbeck_models::dit::{Dit, DitConfig};
+use limbeck_models::{Params, checkpoint};
 
 use crate::support::Place;
 
@@ -79,11 +82,23 @@ fn runs_that_are_none() {
     insta::assert_snapshot!(place.refused(&["eval", "recipe.toml"]), @"exit 2: error: `recipe.toml` is not a run directory: give the directory that `limbeck run` wrote");
 }
 
+/// The file of a generator with random weights.
+fn untrained_generator() -> Vec<u8> {
+    let model = DitConfig { size: 28, channels: 1, patch: 7, width: 16, depth: 1, heads: 2, classes: 10 };
+    let params = Params::from_seed(5, &Device::Cpu);
+    Dit::new(&model, &params).expect("a small network");
+    let config = GeneratorConfig { model, steps: 100, schedule: NoiseSchedule::Cosine };
+    let config = serde_json::to_string(&config).expect("plain numbers");
+    let metadata = [("network".to_owned(), "dit".to_owned()), ("config".to_owned(), config)].into();
+    checkpoint::to_bytes(&params.state(), &metadata).expect("a small file")
+}
+
 #[test]
 fn images_that_are_damaged() {
+    let generator = untrained_generator();
     let with = |images: &[u8]| {
         let place = Place::new();
-        place.put("dit.safetensors", crate::trial::generator());
+        place.put("dit.safetensors", &generator);
         place.put("test-images", images);
         place.refused(&["run", "recipe.toml"])
     };

@@ -4,5 +4,3 @@ mod bad_files;
 mod bad_recipes;
 mod output;
 mod support;
-mod trial;
-mod whole_run;
