@@ -85,7 +85,7 @@ mod tests {
         drop(Kept::begin(plan(1), dir.path()).unwrap());
         let error = Kept::begin(plan(2), dir.path()).err().unwrap();
         let message = error.to_string().replace(&dir.path().display().to_string(), "[dir]");
-        insta::assert_snapshot!(message, @"");
+        insta::assert_snapshot!(message, @"`[dir]` was made from another recipe, the difference is in `epochs`: choose another directory with --out, or remove this one");
         assert_eq!(error.exit_code(), 2);
     }
 

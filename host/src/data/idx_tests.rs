@@ -64,10 +64,10 @@ fn inconsistent_files_are_refused_by_name_and_offset() {
     refused(&images, &labels_file(&[1, 10, 2]), "`labels`, byte 9: label 10 of image 1");
     refused(&[&images[..], &[0]].concat(), &labels, "`images`, byte 40: the file goes on after the last image");
     refused(&images, &[&labels[..], &[0]].concat(), "`labels`, byte 11: the file goes on after the last label");
-    refused(&images[..39], &labels, "`images`, byte 16: the pixels takes 24 bytes from here, but 23 are left");
+    refused(&images[..39], &labels, "`images`, byte 16: the pixels should have 24 bytes from here, but 23 are left");
     refused(&images_file(3, 0, 4), &labels, "`images`, byte 8: the height of the images is 0");
     refused(&images_file(0, 2, 4), &labels_file(&[]), "holds no image");
-    refused(&[], &labels, "`images`, byte 0: the magic number takes 4 bytes");
+    refused(&[], &labels, "`images`, byte 0: the magic number should have 4 bytes");
     refused(&gzip(&images[..20]), &labels, "byte 16 (decompressed)");
 }
 
@@ -79,7 +79,7 @@ fn a_header_that_claims_more_than_the_file_holds_takes_no_memory() {
     labels[4..8].copy_from_slice(&500_000_000_u32.to_be_bytes());
     refused(&images, &labels, "`images`, byte 4");
     images[8..12].copy_from_slice(&4_u32.to_be_bytes());
-    refused(&images, &labels, "`labels`, byte 8: the list of labels takes 500000000 bytes from here, but 1 are left");
+    refused(&images, &labels, "`labels`, byte 8: the list of labels should have 500000000 bytes from here, but 1 are left");
     refused(&gzip(&images), &gzip(&labels), "`labels`, byte 8 (decompressed)");
 }
 

@@ -113,7 +113,7 @@ impl Source {
         let bound = if self.gzip && left > 0 { "at most " } else { "" };
         self.error_at(
             self.offset,
-            format!("{what} takes {wanted} bytes from here, but {bound}{left} are left: the file is truncated"),
+            format!("{what} should have {wanted} bytes from here, but {bound}{left} are left: the file is truncated"),
         )
     }
 

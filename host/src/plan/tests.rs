@@ -81,7 +81,7 @@ fn moved_files_make_no_difference() {
 
 #[test]
 fn wrong_files_are_named_with_the_remedy() {
-    insta::assert_snapshot!(complaint(&["teacher.plugin=none.so"]), @"");
+    insta::assert_snapshot!(complaint(&["teacher.plugin=none.so"]), @"`teacher.plugin`: no file `[dir]/none.so`: paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`");
     insta::assert_snapshot!(complaint(&["generator.weights=none"]), @"`generator.weights`: no file `[dir]/none`: paths are relative to the recipe's folder");
     insta::assert_snapshot!(complaint(&["teacher.plugin=filter.wasm"]), @"`teacher.plugin`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
     insta::assert_snapshot!(complaint(&["select.policy=libteacher.so"]), @"`select.policy`: `[dir]/libteacher.so` is a dynamic library, a plugin; a policy, which is a WebAssembly component, belongs here (plugins go to `teacher.plugin`)");

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use limbeck_models::checkpoint;
+use limbeck::diffusion::generator::GeneratorConfig;
+use limbeck::plan::NoiseSchedule;
+use limbeck_models::dit::{Dit, DitConfig};
+use limbeck_models::{Params, checkpoint};
 
 use crate::support::Place;
 
@@ -15,8 +18,8 @@ fn missing_files() {
         place.refused(&["run", "recipe.toml"])
     };
     insta::assert_snapshot!(gone("dit.safetensors"), @"exit 2: error: `generator.weights`: no file `[dir]/dit.safetensors`: paths are relative to the recipe's folder");
-    insta::assert_snapshot!(gone("libteacher.so"), @"");
-    insta::assert_snapshot!(gone("filter.wasm"), @"");
+    insta::assert_snapshot!(gone("libteacher.so"), @"exit 2: error: `teacher.plugin`: no file `[dir]/libteacher.so`: paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`");
+    insta::assert_snapshot!(gone("filter.wasm"), @"exit 2: error: `select.policy`: no file `[dir]/filter.wasm`: paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`");
     insta::assert_snapshot!(gone("test-images"), @"exit 2: error: `data.test.images`: no file `[dir]/test-images`: paths are relative to the recipe's folder");
 }
 
@@ -26,7 +29,7 @@ fn files_of_another_kind() {
     insta::assert_snapshot!(set("teacher.plugin=filter.wasm"), @"exit 2: error: `teacher.plugin`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
     insta::assert_snapshot!(set("select.policy=libteacher.so"), @"exit 2: error: `select.policy`: `[dir]/libteacher.so` is a dynamic library, a plugin; a policy, which is a WebAssembly component, belongs here (plugins go to `teacher.plugin`)");
     insta::assert_snapshot!(set("distill.weigher={ policy = \"dit.safetensors\" }"), @"exit 2: error: `distill.weigher.policy`: `[dir]/dit.safetensors` is a safetensors file; a policy, which is a WebAssembly component, belongs here");
-    insta::assert_snapshot!(set("generator.weights=recipe.toml"), @"");
+    insta::assert_snapshot!(set("generator.weights=recipe.toml"), @"exit 2: error: `generator.weights`: `[dir]/recipe.toml` is of an unknown kind; weights in a safetensors file belong here");
     insta::assert_snapshot!(set("generator.weights=."), @"exit 2: error: `generator.weights`: `[dir]` is a folder, not a file");
 }
 
@@ -77,4 +80,32 @@ fn runs_that_are_none() {
     let place = Place::new();
     insta::assert_snapshot!(place.refused(&["report", "none"]), @"exit 2: error: `none` is not a run directory: give the directory that `limbeck run` wrote");
     insta::assert_snapshot!(place.refused(&["eval", "recipe.toml"]), @"exit 2: error: `recipe.toml` is not a run directory: give the directory that `limbeck run` wrote");
+}
+
+/// The file of a generator with random weights.
+fn untrained_generator() -> Vec<u8> {
+    let model = DitConfig { size: 28, channels: 1, patch: 7, width: 16, depth: 1, heads: 2, classes: 10 };
+    let params = Params::from_seed(5, &Device::Cpu);
+    Dit::new(&model, &params).expect("a small network");
+    let config = GeneratorConfig { model, steps: 100, schedule: NoiseSchedule::Cosine };
+    let config = serde_json::to_string(&config).expect("plain numbers");
+    let metadata = [("network".to_owned(), "dit".to_owned()), ("config".to_owned(), config)].into();
+    checkpoint::to_bytes(&params.state(), &metadata).expect("a small file")
+}
+
+#[test]
+fn images_that_are_damaged() {
+    let generator = untrained_generator();
+    let with = |images: &[u8]| {
+        let place = Place::new();
+        place.put("dit.safetensors", &generator);
+        place.put("test-labels", [0, 0, 8, 1, 0, 0, 0, 2, 4, 2]);
+        place.put("test-images", images);
+        place.refused(&["run", "recipe.toml"])
+    };
+    let header = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28];
+    insta::assert_snapshot!(with(b""), @"exit 2: error: `[dir]/test-images`, byte 0: the magic number should have 4 bytes from here, but 0 are left: the file is truncated");
+    insta::assert_snapshot!(with(b"images"), @"exit 2: error: `[dir]/test-images`, byte 0: the magic number is 0x696d6167, not 0x00000803: this is not an IDX file");
+    insta::assert_snapshot!(with(&header), @"exit 2: error: `[dir]/test-images`, byte 16: the pixels should have 1568 bytes from here, but 0 are left: the file is truncated");
+    insta::assert_snapshot!(with(&[header.as_slice(), &[0; 2 * 28 * 28 - 1]].concat()), @"exit 2: error: `[dir]/test-images`, byte 16: the pixels should have 1568 bytes from here, but 1567 are left: the file is truncated");
 }

@@ -27,7 +27,7 @@ fn unknown_keys() {
 #[test]
 fn missing_keys() {
     insta::assert_snapshot!(with("student = \"lenet5\"", ""), @"exit 2: error: missing key `distill.student` at recipe.toml:24:1: it has no default, so the recipe must set it");
-    insta::assert_snapshot!(with("[generator]\nweights = \"dit.safetensors\"", ""), @"");
+    insta::assert_snapshot!(with("[generator]\nweights = \"dit.safetensors\"", ""), @"exit 2: error: missing key `generator` in recipe.toml: it has no default, so the recipe must set it");
     insta::assert_snapshot!(with("test = { images = \"test-images\", labels = \"test-labels\" }", ""), @"exit 2: error: missing key `data.test`: the student's accuracy is counted on it");
     insta::assert_snapshot!(with("allow-unpinned = true", ""), @r#"exit 2: error: plugin `[dir]/libteacher.so` is not pinned: set `teacher.sha256 = "3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359"`, or `teacher.allow-unpinned = true` to load whatever is there"#);
 }
