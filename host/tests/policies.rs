@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use components::component;
 use limbeck::policy::{
-    Columns, Env, Limits, Metadata, Numbers, Policy, Role, Sandbox, SandboxedWeigher, Source, StepColumns, Weigher, When,
-    compute, inspect,
+    Columns, Env, Limits, Metadata, Numbers, Policy, Role, Sandbox, SandboxedWeigher, Source, StepColumns, Weigher,
+    When, compute, inspect,
 };
 use limbeck::seed::{Purpose, rng};
 use limbeck_policy::{Scorer, Selector, Table, configure};
@@ -32,7 +32,8 @@ struct Pool {
 impl Pool {
     fn new() -> Self {
         let mut random = rng(3, Purpose::Subset, 0);
-        let mut logits = |scale: f32| (0..ROWS * CLASSES).map(|_| random.random_range(-scale..scale)).collect::<Vec<f32>>();
+        let mut logits =
+            |scale: f32| (0..ROWS * CLASSES).map(|_| random.random_range(-scale..scale)).collect::<Vec<f32>>();
         let (teacher, student) = (logits(12.0), logits(2.0));
         Self {
             class: (0..ROWS).map(|_| random.random_range(0..CLASSES as u32)).collect(),
@@ -47,8 +48,7 @@ impl Pool {
     }
 
     fn columns(&self, needs: &[String]) -> Columns {
-        let metadata =
-            Metadata { guidance: &self.guidance, steps: &self.steps, seed: &self.seed, round: &self.round };
+        let metadata = Metadata { guidance: &self.guidance, steps: &self.steps, seed: &self.seed, round: &self.round };
         let source = Source {
             classes: CLASSES,
             class: &self.class,
@@ -178,7 +178,10 @@ fn a_misspelt_configuration_is_a_fault_of_the_recipe() {
     let env = Env { config_json: r#"{"min-probabilty": 0.5}"#.into(), classes: 10, feature_dim: 0, total_steps: 0 };
     let error = policy.start(&env, 0, &Limits::default(), Arc::new(|_, _| {})).map(drop).unwrap_err();
     assert!(error.is_input());
-    assert!(error.to_string().contains("unknown field `min-probabilty`, expected `top` or `min-probability`"), "{error}");
+    assert!(
+        error.to_string().contains("unknown field `min-probabilty`, expected `top` or `min-probability`"),
+        "{error}"
+    );
     let error = policy.role(&[Role::Weigher]).unwrap_err().to_string();
     assert!(error.contains("is a scorer, and the recipe names it where a weigher belongs"), "{error}");
 }

@@ -106,7 +106,8 @@ impl Trial {
     /// Enters the hash of the policy, as making a plan does.
     fn hash_policy(&mut self) {
         let input = self.plan.inputs.get_mut("select.policy").unwrap();
-        input.sha256 = self.plan.select.policy.as_deref().map_or(String::new(), |path: &Path| sha256_file(path).unwrap());
+        input.sha256 =
+            self.plan.select.policy.as_deref().map_or(String::new(), |path: &Path| sha256_file(path).unwrap());
     }
 
     fn configure(&mut self, config: &str) {
@@ -233,6 +234,11 @@ fn a_filter_that_drops_everything_ends_the_run_with_its_reasons() {
     let error = trial.select().unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, Error::Failed(_)), "{error:?}");
-    assert!(message.contains("all 40 images were dropped (30 the teacher gives the class less than 1, 10 the teacher sees another class)"), "{message}");
+    assert!(
+        message.contains(
+            "all 40 images were dropped (30 the teacher gives the class less than 1, 10 the teacher sees another class)"
+        ),
+        "{message}"
+    );
     assert!(!trial.run.join(&subset_file(0)).exists());
 }

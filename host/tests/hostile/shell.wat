@@ -83,11 +83,11 @@
   (func $restore (param "state-version" u32) (param "state" (list u8)) (result (result (error string)))
     (canon lift (core func $main "restore") (memory $mem) (realloc $realloc)))
   (func $score (param "batch" (borrow $batch)) (result (result $scores (error string)))
-    (canon lift (core func $main "score") (memory $mem) (post-return (func $main "post"))))
+    (canon lift (core func $main "score") (memory $mem) (post-return (core func $main "post"))))
   (func $select (param "batch" (borrow $batch)) (param "budget" u32) (result (result $selection (error string)))
-    (canon lift (core func $main "select") (memory $mem) (post-return (func $main "post"))))
+    (canon lift (core func $main "select") (memory $mem) (post-return (core func $main "post"))))
   (func $weigh (param "batch" (borrow $batch)) (result (result (list f32) (error string)))
-    (canon lift (core func $main "weigh") (memory $mem) (post-return (func $main "post"))))
+    (canon lift (core func $main "weigh") (memory $mem) (post-return (core func $main "post"))))
 
   (component $Lifecycle
     (type $info' (record (field "name" string) (field "version" string) (field "summary" string) (field "state-version" u32)))
