@@ -363,15 +363,15 @@ fn a_truncated_component_is_refused_at_every_length() {
     let bytes = Guest::new().bytes();
     open(&bytes).unwrap();
     for length in 0..bytes.len() {
-        let error = refused!(open(&bytes[..length]), _);
-        // Cut between two sections it is a sound component that lacks something.
-        assert!(
-            matches!(
-                error,
-                PolicyError::NotAComponent { .. } | PolicyError::MissingExport { .. } | PolicyError::Invalid { .. }
-            ),
-            "{length}: {error:?}"
-        );
+        match open(&bytes[..length]).map(drop) {
+            // Only names and the like are left out: custom sections, whose id is 0.
+            Ok(()) => assert_eq!(bytes[length], 0, "{length}"),
+            // Cut between two sections it is a sound component that lacks something.
+            Err(
+                PolicyError::NotAComponent { .. } | PolicyError::MissingExport { .. } | PolicyError::Invalid { .. },
+            ) => {}
+            Err(error) => panic!("{length}: {error:?}"),
+        }
     }
 }
 

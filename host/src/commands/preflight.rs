@@ -5,9 +5,9 @@ use limbeck::backend::{Classifier, open_classifier};
 use limbeck::data::{Dataset, Split, load};
 use limbeck::diffusion::generator::Generator;
 use limbeck::plan::Plan;
-use limbeck::policy::{Policy, Role, Sandbox, WeigherFactory};
+use limbeck::policy::WeigherFactory;
 use limbeck::progress::Progress;
-use limbeck::{Context as _, Error, Result, distill, synth};
+use limbeck::{Context as _, Error, Result, distill, select, synth};
 
 /// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
@@ -18,8 +18,9 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     if plan.baseline.is_some() {
         alike(plan, &generator, &load(&plan.data, Split::Train)?, "data.train")?;
     }
-    policies(plan, progress)?;
+    WeigherFactory::open(plan, progress)?;
     let teacher = open_classifier(&plan.teacher, device)?;
+    select::check(plan, teacher.info(), progress)?;
     distill::check(plan, teacher.info(), &test).context("the generator's images")?;
     Ok(teacher)
 }
@@ -38,11 +39,4 @@ fn alike(plan: &Plan, generator: &Generator, data: &Dataset, key: &str) -> Resul
         model.size,
         model.size
     )))
-}
-
-fn policies(plan: &Plan, progress: &Progress) -> Result<()> {
-    if let Some(path) = &plan.select.policy {
-        Policy::open(&Sandbox::new()?, path)?.role(&[Role::Scorer, Role::Selector])?;
-    }
-    WeigherFactory::open(plan, progress).map(|_| ())
 }

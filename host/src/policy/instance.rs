@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use wasmtime::component::Resource;
+use wasmtime::component::{Instance, Resource};
 use wasmtime::{Store, Trap};
 
 use super::columns::Columns;
@@ -82,8 +82,11 @@ impl Policy {
         store.limiter(|state| &mut state.meter);
         arm(&mut store, limits, REPLY);
         let began = Instant::now();
-        let guests =
-            self.guests(&mut store).map_err(|error| explain(&self.name(), "start", &mut store, limits, error))?;
+        let instance = self.pre.instantiate(&mut store);
+        let instance = instance.map_err(|error| explain(&self.name(), "start", &mut store, limits, error))?;
+        let guests = self
+            .guests(&mut store, &instance)
+            .map_err(|error| PolicyError::WrongSignature { path: self.path.clone(), reason: format!("{error:#}") })?;
         let mut instance = PolicyInstance {
             store,
             guests,
@@ -105,19 +108,20 @@ impl Policy {
         self.path().display().to_string()
     }
 
-    fn guests(&self, store: &mut Store<State>) -> wasmtime::Result<Guests> {
-        let instance = self.pre.instantiate(&mut *store)?;
+    /// The typed exports; this is where their signatures are checked.
+    fn guests(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Guests> {
         macro_rules! load {
             ($role:ident, $of:expr) => {
                 if self.roles().contains(&$of) {
-                    Some(contract::$role::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?)
+                    Some(contract::$role::GuestIndices::new(&self.pre)?.load(&mut *store, instance)?)
                 } else {
                     None
                 }
             };
         }
+        load!(planner, Role::Planner);
         Ok(Guests {
-            lifecycle: contract::lifecycle::GuestIndices::new(&self.pre)?.load(&mut *store, &instance)?,
+            lifecycle: contract::lifecycle::GuestIndices::new(&self.pre)?.load(&mut *store, instance)?,
             scorer: load!(scorer, Role::Scorer),
             selector: load!(selector, Role::Selector),
             weigher: load!(weigher, Role::Weigher),

@@ -1,5 +1,7 @@
 //! Weights for training steps, from a policy in the sandbox.
 
+use std::sync::Arc;
+
 use super::{
     Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, compute, log,
 };
@@ -55,28 +57,35 @@ pub struct WeigherFactory {
 }
 
 impl WeigherFactory {
-    /// `None` when the plan names no weigher. Fails when the file is no policy or plays another role.
+    /// `None` when the plan names no weigher. Fails on everything that can be known before training: the file, its role,
+    /// its configuration, and the columns it asks for.
     pub fn open(plan: &Plan, progress: &Progress) -> Result<Option<Self>> {
         let Some(weigher) = &plan.distill.weigher else { return Ok(None) };
         let policy = Policy::open(&Sandbox::new()?, &weigher.policy)?;
-        policy.role(&[Role::Weigher])?;
-        Ok(Some(Self {
+        let factory = Self {
             policy,
             config_json: weigher.config.to_string(),
             limits: Limits::from(&plan.limits),
             seed: plan.run.seed,
             classes: plan.data.classes as u32,
             progress: progress.clone(),
-        }))
+        };
+        // What is wrong shows in a trial that nobody hears of.
+        factory.start_with(1, Arc::new(|_, _| {}))?;
+        Ok(Some(factory))
     }
 
     /// A fresh weigher for one training of `total_steps` steps. Fails when the policy refuses its configuration, or asks
     /// for a column that training doesn't have.
     pub fn start(&self, total_steps: u64) -> Result<Box<dyn Weigher>> {
+        let log = log::to_progress(&self.progress, &self.policy.stem());
+        Ok(Box::new(self.start_with(total_steps, log)?))
+    }
+
+    fn start_with(&self, total_steps: u64, log: LogSink) -> Result<SandboxedWeigher> {
         let config_json = self.config_json.clone();
         let env = Env { config_json, classes: self.classes, feature_dim: 0, total_steps };
-        let log = log::to_progress(&self.progress, &self.policy.stem());
-        Ok(Box::new(SandboxedWeigher::start(&self.policy, &env, self.seed, &self.limits, log)?))
+        Ok(SandboxedWeigher::start(&self.policy, &env, self.seed, &self.limits, log)?)
     }
 }
 

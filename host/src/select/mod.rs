@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Classifier, open_classifier};
+use crate::backend::{Classifier, ClassifierInfo, open_classifier};
 use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::progress::Progress;
@@ -83,6 +83,15 @@ impl Subset {
         run.read_json(&file)?.ok_or_else(|| {
             Error::input(format!("`{}` is missing: run `limbeck select` first", run.join(&file).display()))
         })
+    }
+}
+
+/// Fails on everything about the plan's policy that can be known before any work: the file, its role, its configuration,
+/// and the columns it asks for.
+pub fn check(plan: &Plan, teacher: &ClassifierInfo, progress: &Progress) -> Result<()> {
+    match &plan.select.policy {
+        Some(file) => policy::check(plan, file, teacher.features, progress),
+        None => Ok(()),
     }
 }
 

@@ -6,8 +6,8 @@ use super::decide::{Verdict, by_score, by_selection};
 use super::{PolicyId, PolicyUse};
 use crate::plan::Plan;
 use crate::policy::{
-    Columns, Env, Limits, Policy, PolicyError, PolicyInstance, Role, Sandbox, Scores, Source, Veto, When, compute,
-    to_progress,
+    Columns, Env, Limits, Metadata, Policy, PolicyError, PolicyInstance, Role, Sandbox, Scores, Source, Veto, When,
+    compute, to_progress,
 };
 use crate::progress::Progress;
 use crate::{Error, Result};
@@ -19,9 +19,7 @@ type Decided = (Vec<Verdict>, Option<PolicyId>, Option<PolicyUse>);
 
 /// What the policy in `file` decides about the rows of `source`, of which at most `budget` may stay.
 pub fn decide(plan: &Plan, file: &Path, source: &Source, budget: usize, progress: &Progress) -> Result<Decided> {
-    let policy = Policy::open(&Sandbox::new()?, file)?;
-    let role = policy.role(&[Role::Scorer, Role::Selector])?;
-    let mut instance = start(&policy, plan, source, progress)?;
+    let (mut instance, role) = start(plan, file, source, progress)?;
     let verdicts = match role {
         Role::Scorer => {
             let scores = score(&mut instance, source, progress)?;
@@ -38,7 +36,25 @@ pub fn decide(plan: &Plan, file: &Path, source: &Source, budget: usize, progress
     Ok((verdicts, Some(id), Some(usage)))
 }
 
-fn start(policy: &Policy, plan: &Plan, source: &Source, progress: &Progress) -> Result<PolicyInstance> {
+/// Fails on everything about the policy in `file` that can be known before there is a pool: the file, its role, its
+/// configuration, and the columns it asks for. `features` is how many the teacher gives.
+pub fn check(plan: &Plan, file: &Path, features: Option<usize>, progress: &Progress) -> Result<()> {
+    let metadata = Metadata { guidance: &[], steps: &[], seed: &[], round: &[] };
+    let nothing = Source {
+        classes: plan.data.classes,
+        class: &[],
+        id: &[],
+        teacher: Some(&[]),
+        student: None,
+        features: features.map(|width| (&[][..], width)),
+        metadata: Some(metadata),
+    };
+    start(plan, file, &nothing, progress).map(drop)
+}
+
+fn start(plan: &Plan, file: &Path, source: &Source, progress: &Progress) -> Result<(PolicyInstance, Role)> {
+    let policy = Policy::open(&Sandbox::new()?, file)?;
+    let role = policy.role(&[Role::Scorer, Role::Selector])?;
     let env = Env {
         config_json: plan.select.config.to_string(),
         classes: source.classes as u32,
@@ -49,8 +65,8 @@ fn start(policy: &Policy, plan: &Plan, source: &Source, progress: &Progress) -> 
     let instance = policy.start(&env, plan.run.seed, &Limits::from(&plan.limits), log)?;
     // An empty window shows whether every column is there, before any work is done.
     compute(&source.window(0..0), &instance.setup().needs)
-        .map_err(|reason| PolicyError::BadColumns { policy: policy.path().display().to_string(), reason })?;
-    Ok(instance)
+        .map_err(|reason| PolicyError::BadColumns { policy: file.display().to_string(), reason })?;
+    Ok((instance, role))
 }
 
 fn columns(instance: &PolicyInstance, source: &Source) -> Result<Columns> {
