@@ -119,10 +119,10 @@ pub fn quiet() -> LogSink {
     Arc::new(|_, _| {})
 }
 
-/// A log to look at.
 /// The lines that a sink was given.
 pub type Lines = Arc<Mutex<Vec<(Level, String)>>>;
 
+/// A log to look at.
 pub fn kept() -> (LogSink, Lines) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let into = lines.clone();
