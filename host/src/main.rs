@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    limbeck_models::memory::keep_freed_memory();
+    limbeck_models::process::prepare();
     let cli = cli::Cli::parse();
     std::panic::set_hook(Box::new(report_panic));
     match catch_unwind(AssertUnwindSafe(|| commands::dispatch(cli))) {

@@ -274,10 +274,3 @@ mod tests {
         insta::assert_snapshot!(error.to_string(), @"unknown key `baseline` at x.toml:42:2: the keys known here are train, data");
     }
 }
-#[cfg(test)]
-#[test]
-fn dbg_span() {
-    let t = "[run]\nname='x'\n[data]\nformat='idx'\nclasses=3\n";
-    let e = toml::from_str::<crate::config::Config>(t).unwrap_err();
-    panic!("{:?} {:?}", e.span(), e.message());
-}

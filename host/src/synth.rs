@@ -1,6 +1,7 @@
 //! The first stage: the generator draws labelled images into the shards of the pool.
 
 use candle_core::{Device, Tensor};
+use limbeck_models::parallel;
 
 use crate::diffusion::generator::Generator;
 use crate::diffusion::guidance::Guided;
@@ -101,14 +102,17 @@ impl<'a> Artist<'a> {
         Ok(Self { plan, generator, schedule, guided_channels, bar, device })
     }
 
-    /// The samples of these ids, in batches.
+    /// The samples of these ids, in batches; on the CPU, one batch a thread.
     fn draw(&self, ids: &[u64]) -> Result<Vec<Sample>> {
-        let mut samples = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(self.plan.synth.batch) {
-            samples.extend(self.draw_batch(batch)?);
+        let batches: Vec<&[u64]> = ids.chunks(self.plan.synth.batch).collect();
+        let draw = |batch: &&[u64]| {
+            let samples = self.draw_batch(batch)?;
             self.bar.advance(batch.len() as u64);
-        }
-        Ok(samples)
+            Ok(samples)
+        };
+        let drawn: Vec<Result<Vec<Sample>>> =
+            if self.device.is_cpu() { parallel::map(&batches, draw) } else { batches.iter().map(draw).collect() };
+        Ok(drawn.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 
     fn draw_batch(&self, ids: &[u64]) -> Result<Vec<Sample>> {

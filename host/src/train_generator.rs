@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
-use limbeck_models::Params;
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor, Var};
 use limbeck_models::checkpoint;
 use limbeck_models::dit::{Dit, DitConfig};
-use limbeck_models::optim::{Ema, Optimizer};
+use limbeck_models::optim::{Ema, Optimizer, clip_norm};
+use limbeck_models::{Params, parallel};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
@@ -26,6 +27,12 @@ use crate::{Error, Result};
 const STATE: &str = "state.safetensors";
 const WEIGHTS: &str = "generator.safetensors";
 const METRICS: &str = "metrics.jsonl";
+
+/// Images a micro-batch.
+const MICRO_BATCH: usize = 16;
+
+/// The largest norm of all gradients together.
+const CLIP_NORM: f64 = 1.0;
 
 /// Steps between two lines of `metrics.jsonl`.
 const LOG_EVERY: u64 = 50;
@@ -96,9 +103,10 @@ impl<'a> Training<'a> {
         let path = run.join(STATE);
         let saved = if path.exists() { Some(checkpoint::load(&path)?) } else { None };
         let part = |prefix: &str| saved.as_ref().map(|file| under(&file.tensors, prefix));
-        let params = match part("param.") {
-            Some(tensors) => Params::resume(tensors, device),
-            None => Params::from_seed(plan.seed, device),
+        let params = match (part("param."), &plan.start) {
+            (Some(tensors), _) => Params::resume(tensors, device),
+            (None, Some(start)) => Params::resume(checkpoint::load(start)?.tensors, device),
+            (None, None) => Params::from_seed(plan.seed, device),
         };
         let model = model(plan, data)?;
         let net = Dit::new(&model, &params)?;
@@ -153,20 +161,47 @@ impl<'a> Training<'a> {
         let noise: Vec<f32> = (0..images.elem_count()).map(|_| random.sample(StandardNormal)).collect();
         let noise = Tensor::from_vec(noise, images.shape(), self.device)?;
         let classes = Tensor::new(labels, self.device)?;
-        let batch = Batch { images: &images, noise: &noise, steps: &steps, classes: &classes };
-        let loss = hybrid_loss(&self.net, &self.schedule, &batch)?;
-        let gradients = (&loss.simple + &loss.bound)?.backward()?;
+        let (mut gradients, simple, bound) = self.gradients(&images, &noise, &steps, &classes)?;
+        // The bound has rare, huge gradients (small timesteps), which would throw Adam off for many steps.
+        clip_norm(&mut gradients, &self.params.parameters(), CLIP_NORM)?;
         self.optimizer.step(&gradients, self.lr(self.step))?;
         self.ema.update()?;
         self.step += 1;
-        let (simple, bound) = (loss.simple.to_scalar::<f32>()?, loss.bound.to_scalar::<f32>()?);
         if !simple.is_finite() || !bound.is_finite() {
             return Err(Error::failed(format!(
                 "the loss is {simple} + {bound} at step {}: lower train.optimizer.lr and start again in another --out",
                 self.step
             )));
         }
-        Ok((f64::from(simple), f64::from(bound)))
+        Ok((simple, bound))
+    }
+
+    /// The gradients of a batch and both parts of its loss, in micro-batches of a fixed size: they are shared out between
+    /// threads, and summed in their order, so that the number of threads changes nothing.
+    fn gradients(
+        &self,
+        images: &Tensor,
+        noise: &Tensor,
+        steps: &[usize],
+        classes: &Tensor,
+    ) -> Result<(GradStore, f64, f64)> {
+        let starts: Vec<usize> = (0..steps.len()).step_by(MICRO_BATCH).collect();
+        let parts = parallel::map(&starts, |&start| {
+            let rows = MICRO_BATCH.min(steps.len() - start);
+            let part = |tensor: &Tensor| tensor.narrow(0, start, rows);
+            let (images, noise, classes) = (part(images)?, part(noise)?, part(classes)?);
+            let steps = &steps[start..start + rows];
+            let batch = Batch { images: &images, noise: &noise, steps, classes: &classes };
+            let loss = hybrid_loss(&self.net, &self.schedule, &batch)?;
+            let gradients = (&loss.simple + &loss.bound)?.backward()?;
+            let share = rows as f64 / self.plan.batch as f64;
+            let (simple, bound) = (loss.simple.to_scalar::<f32>()?, loss.bound.to_scalar::<f32>()?);
+            Ok((share, gradients, f64::from(simple), f64::from(bound)))
+        });
+        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+        let simple = parts.iter().map(|(share, _, simple, _)| share * simple).sum();
+        let bound = parts.iter().map(|(share, _, _, bound)| share * bound).sum();
+        Ok((mean_gradients(parts.into_iter().map(|part| (part.0, part.1)), &self.params.parameters())?, simple, bound))
     }
 
     /// The rows of this step's batch: a slice of the epoch's shuffled order.
@@ -206,6 +241,30 @@ impl<'a> Training<'a> {
         let metadata = BTreeMap::from([("network".to_owned(), "dit".to_owned()), ("config".to_owned(), config)]);
         Ok(checkpoint::to_bytes(&tensors, &metadata)?)
     }
+}
+
+/// The weighted sum of gradients, in the order given.
+fn mean_gradients(
+    mut parts: impl Iterator<Item = (f64, GradStore)>,
+    parameters: &BTreeMap<String, Var>,
+) -> Result<GradStore> {
+    let (share, mut sum) = parts.next().ok_or_else(|| Error::failed("a batch has no images"))?;
+    let mut add = |share: f64, part: Option<&GradStore>| -> Result<()> {
+        for var in parameters.values() {
+            let Some(known) = sum.remove(var.as_tensor()) else { continue };
+            let total = match part.and_then(|part| part.get(var.as_tensor())) {
+                Some(gradient) => (known + (gradient * share)?)?,
+                None => (known * share)?,
+            };
+            sum.insert(var.as_tensor(), total);
+        }
+        Ok(())
+    };
+    add(share, None)?;
+    for (share, part) in parts {
+        add(share, Some(&part))?;
+    }
+    Ok(sum)
 }
 
 /// The whole shape of the network: what the plan says of it, and what the images say.

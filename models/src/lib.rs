@@ -4,10 +4,11 @@ pub mod checkpoint;
 pub mod classifier;
 pub mod dit;
 mod error;
-pub mod memory;
 pub mod ops;
 pub mod optim;
+pub mod parallel;
 pub mod params;
+pub mod process;
 
 pub use error::{Error, Result};
 pub use params::{Init, Params};

@@ -160,6 +160,26 @@ impl Optimizer {
 
 const STEPS: &str = "steps";
 
+/// Scales all gradients together so that their norm is at most `limit` (`torch.nn.utils.clip_grad_norm_`); returns the norm
+/// before.
+pub fn clip_norm(gradients: &mut GradStore, parameters: &BTreeMap<String, Var>, limit: f64) -> Result<f64> {
+    let mut squares = 0.0;
+    for var in parameters.values() {
+        if let Some(gradient) = gradients.get(var.as_tensor()) {
+            squares += f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?);
+        }
+    }
+    let norm = squares.sqrt();
+    if norm > limit {
+        for var in parameters.values() {
+            if let Some(gradient) = gradients.remove(var.as_tensor()) {
+                gradients.insert(var.as_tensor(), (gradient * (limit / (norm + 1e-6)))?);
+            }
+        }
+    }
+    Ok(norm)
+}
+
 /// The exponential moving average of parameters: `average ← decay · average + (1 − decay) · parameter`.
 pub struct Ema {
     decay: f64,

@@ -102,7 +102,8 @@ fn policies(workspace: &Workspace, dist: &Dist) -> Result<()> {
     }
     let mut arguments = vec!["build", "--release", "--target", WASM];
     arguments.extend(packages.iter().flat_map(|package| ["--package", &package.name]));
-    run(&mut workspace.cargo(arguments))?;
+    // Debug information is most of a component, and the host compiles what it is given at every start.
+    run(workspace.cargo(arguments).env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"))?;
     for package in packages {
         let (Some(library), Some(folder)) = (package.cdylib(), package.folder()) else {
             bail!("policy `{}` makes no component: its Cargo.toml needs `crate-type = [\"cdylib\"]`", package.name);

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use self::library::PluginFile;
 use self::plugin::Plugin;
-pub use self::services::Services;
+pub use self::services::{Log, Services};
 use crate::Result;
 use crate::plan::TeacherPlan;
 

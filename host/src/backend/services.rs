@@ -11,11 +11,14 @@ use limbeck_backend::dlpack::DLDevice;
 
 use crate::{Error, Result};
 
+/// Takes a plugin's log lines, from any thread.
+pub type Log = dyn Fn(Level, &str) + Send + Sync;
+
 /// What a plugin may use of the host.
 #[derive(Clone)]
 pub struct Services {
-    /// Gets the plugin's log lines, from any thread. Default: drops them.
-    pub log: Arc<dyn Fn(Level, &str) + Send + Sync>,
+    /// Default: drops the lines.
+    pub log: Arc<Log>,
     /// Asked by plugins in long calls; true makes them stop. Default: never.
     pub cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
     /// How many threads an instance may keep busy, at least 1. Default: as many as the host itself.

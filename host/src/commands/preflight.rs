@@ -7,7 +7,7 @@ use limbeck::diffusion::generator::Generator;
 use limbeck::plan::Plan;
 use limbeck::policy::{Policy, Role, Sandbox, WeigherFactory};
 use limbeck::progress::Progress;
-use limbeck::{Error, Result, distill, synth};
+use limbeck::{Context as _, Error, Result, distill, synth};
 
 /// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {

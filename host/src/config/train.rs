@@ -1,5 +1,7 @@
 //! The recipes of `limbeck train`: teachers and small generators from real images.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AugmentConfig, DataConfig, OptimizerConfig};
@@ -56,6 +58,8 @@ pub struct GeneratorTrainConfig {
     /// Every random number of the training follows from it. Default 0.
     #[serde(default)]
     pub seed: u64,
+    /// Weights to go on from, that an earlier training of the same model wrote. Default: fresh ones, by the seed.
+    pub start: Option<PathBuf>,
     /// Passes over the training images, 1 to 100000. Required.
     pub epochs: u32,
     /// Images a step, 1 to 100000. Default 128.

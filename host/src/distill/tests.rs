@@ -43,7 +43,8 @@ impl Toy {
         std::fs::write(&images, idx(0x803, &[IMAGES as u32, SIDE as u32, SIDE as u32], &all)).unwrap();
         std::fs::write(&labels, idx(0x801, &[IMAGES as u32], &classes)).unwrap();
         let files = format!("{{ idx = {{ images = {images:?}, labels = {labels:?} }} }}");
-        let text = PLAN.replace("FILES", &files).replace("EXTRA", extra);
+        let augment = if extra.contains("[distill.augment]") { "" } else { "[distill.augment]\n" };
+        let text = PLAN.replace("FILES", &files).replace("EXTRA", &format!("{augment}{extra}"));
         let plan = Plan::from_toml(&text, "toy").unwrap();
         let run = RunDir::create(&dir.path().join("run")).unwrap();
         write_shard(&run, 0, 0, &(0..IMAGES).map(sample).collect::<Vec<_>>()).unwrap();

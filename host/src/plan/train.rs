@@ -1,12 +1,12 @@
 //! The plans of `limbeck train`: a classifier or a generator from real images.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::check::{self, within};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Kind};
 use super::make::{data, missing};
 use super::{AugmentPlan, DataPlan, DiffusionPlan, DitPlan, Input, OptimizerPlan};
 use crate::config::{ClassifierRecipe, GeneratorRecipe};
@@ -36,6 +36,7 @@ pub struct ClassifierPlan {
 pub struct GeneratorTrainPlan {
     pub name: String,
     pub seed: u64,
+    pub start: Option<PathBuf>,
     pub epochs: u32,
     pub batch: usize,
     pub checkpoint_every: u64,
@@ -76,6 +77,7 @@ pub fn plan_generator(recipe: GeneratorRecipe, base: &Path) -> Result<GeneratorT
     let plan = GeneratorTrainPlan {
         name: train.name,
         seed: train.seed,
+        start: train.start.map(|path| inputs.add("train.start", &path, Kind::Weights)).transpose()?,
         epochs: train.epochs,
         batch: train.batch,
         checkpoint_every: train.checkpoint_every,

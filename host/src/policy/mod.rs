@@ -21,10 +21,7 @@ mod state;
 mod wasi;
 mod weigher;
 
-#[cfg(test)]
-mod hostile;
-
-pub use columns::{Columns, Metadata, Source, compute};
+pub use columns::{Columns, Metadata, Numbers, Source, compute};
 pub use component::{Policy, Role};
 pub use error::{PolicyError, Result};
 pub use inspect::{Inspection, inspect};

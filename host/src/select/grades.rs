@@ -3,7 +3,8 @@
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint;
 
-use crate::backend::{Classifier, ClassifierInfo, open_classifier};
+use super::{OpenTeacher, ROUND};
+use crate::backend::{Classifier, ClassifierInfo};
 use crate::plan::Plan;
 use crate::policy::{Metadata, Source, compute};
 use crate::pool::{Pool, round_dir};
@@ -32,7 +33,8 @@ pub fn key(plan: &Plan, run: &RunDir, round: u32) -> Result<String> {
         return Err(Error::input(format!("`{}` has no finished shard: run `limbeck synth` first", folder.display())));
     }
     let (plugin, weights) = (sha256("teacher.plugin"), sha256("teacher.weights"));
-    let parts = format!("{plugin}\n{weights}\n{}\n{}", plan.teacher.config, sha256_file(&index)?);
+    let (classes, config) = (plan.data.classes, &plan.teacher.config);
+    let parts = format!("{plugin}\n{weights}\n{config}\n{classes}\n{}", sha256_file(&index)?);
     Ok(sha256_bytes(parts.as_bytes()))
 }
 
@@ -41,16 +43,15 @@ pub fn of_pool(
     plan: &Plan,
     run: &RunDir,
     pool: &Pool,
-    round: u32,
     key: &str,
     progress: &Progress,
-    device: &Device,
+    open: OpenTeacher<'_>,
 ) -> Result<PoolGrades> {
-    let file = format!("{}/grades.safetensors", round_dir(round));
+    let file = format!("{}/grades.safetensors", round_dir(ROUND));
     if let Some(kept) = load(run, &file, key, pool.samples.len()) {
         return Ok(kept);
     }
-    let teacher = open_classifier(&plan.teacher, device)?;
+    let teacher = open()?;
     check(plan, pool, teacher.info())?;
     let grades = grade(teacher.as_ref(), pool, progress)?;
     save(run, &file, key, &grades)?;

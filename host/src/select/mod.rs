@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::{Classifier, open_classifier};
 use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::progress::Progress;
@@ -62,6 +63,9 @@ pub struct Decision {
     pub teacher_p_class: f32,
 }
 
+/// Plain distillation has one round.
+const ROUND: u32 = 0;
+
 /// The file with the decisions of a round, below the run directory.
 pub fn subset_file(round: u32) -> String {
     format!("subset/round-{round:03}.json")
@@ -82,10 +86,18 @@ impl Subset {
     }
 }
 
+/// Opens the teacher, when it is needed at all.
+pub type OpenTeacher<'a> = &'a dyn Fn() -> Result<Box<dyn Classifier>>;
+
+/// Grades the pool of round 0 with the plan's teacher and decides what stays.
+pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
+    run_with(plan, run, progress, &|| open_classifier(&plan.teacher, device))
+}
+
 /// Grades the pool of round 0 and decides what stays. A finished decision over the same inputs is left as it is, and so
 /// are grades by the same teacher; what is there from other inputs is made again.
-pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
-    let round = 0;
+pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTeacher<'_>) -> Result<()> {
+    let round = ROUND;
     let grades_key = grades::key(plan, run, round)?;
     let key = key(plan, &grades_key);
     if run.read_json::<Subset>(&subset_file(round))?.is_some_and(|subset| subset.key == key) {
@@ -93,7 +105,7 @@ pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> R
         return Ok(());
     }
     let pool = Pool::read(run, round)?;
-    let grades = grades::of_pool(plan, run, &pool, round, &grades_key, progress, device)?;
+    let grades = grades::of_pool(plan, run, &pool, &grades_key, progress, teacher)?;
     let source = grades.source(&pool)?;
     let budget = plan.select.keep.of(pool.samples.len());
     let (verdicts, policy, usage) = match &plan.select.policy {

@@ -25,7 +25,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     fn tensor(values: &[[f32; 3]]) -> Tensor {
-        Tensor::new(values, &Device::Cpu).unwrap()
+        Tensor::from_slice(values.as_flattened(), (values.len(), 3), &Device::Cpu).unwrap()
     }
 
     fn loss(student: &Tensor, teacher: &Tensor, weights: Option<&[f32]>, temperature: f64) -> f32 {

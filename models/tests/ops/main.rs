@@ -4,6 +4,7 @@ mod batch_norm;
 mod conv;
 mod golden;
 mod pool;
+mod transformer;
 
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};

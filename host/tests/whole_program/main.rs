@@ -1,0 +1,5 @@
+//! The program from recipe to report on the committed weights, as a user runs it: swapped parts, and kills at any moment.
+
+mod resume;
+mod support;
+mod swap;
