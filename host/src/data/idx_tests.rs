@@ -79,7 +79,11 @@ fn a_header_that_claims_more_than_the_file_holds_takes_no_memory() {
     labels[4..8].copy_from_slice(&500_000_000_u32.to_be_bytes());
     refused(&images, &labels, "`images`, byte 4");
     images[8..12].copy_from_slice(&4_u32.to_be_bytes());
-    refused(&images, &labels, "`labels`, byte 8: the list of labels should have 500000000 bytes from here, but 1 are left");
+    refused(
+        &images,
+        &labels,
+        "`labels`, byte 8: the list of labels should have 500000000 bytes from here, but 1 are left",
+    );
     refused(&gzip(&images), &gzip(&labels), "`labels`, byte 8 (decompressed)");
 }
 
