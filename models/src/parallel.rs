@@ -19,10 +19,11 @@ fn workers() -> &'static [ThreadPool] {
 
 /// Applies `f` to every item; the results are in the order of the items, whatever the number of threads.
 pub fn map<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let workers = workers();
-    if workers.len() < 2 || items.len() < 2 {
+    // A worker's own operations see one thread: what it shares out further, it does itself.
+    if rayon::current_num_threads() < 2 || workers().len() < 2 || items.len() < 2 {
         return items.iter().map(f).collect();
     }
+    let workers = workers();
     let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
     let share = items.len().div_ceil(workers.len());
     let parts = workers.iter().zip(items.chunks(share)).zip(results.chunks_mut(share));

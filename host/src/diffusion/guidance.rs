@@ -1,10 +1,11 @@
-//! Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): one doubled call gives both predictions.
+//! Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): the answers with and without a class, extrapolated.
 
 use candle_core::{DType, Tensor};
 use limbeck_models::dit::Dit;
+use limbeck_models::parallel;
 
 use super::sampler::{Denoiser, Prediction};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A DiT that draws images of given classes.
 pub struct Guided<'a> {
@@ -21,33 +22,48 @@ impl<'a> Guided<'a> {
         Self { net, classes, scale, guided_channels: guided_channels.min(net.config().channels) }
     }
 
-    fn labels(&self, doubled: bool, x: &Tensor) -> Result<Tensor> {
-        let mut labels = self.classes.clone();
-        if doubled {
-            labels.resize(2 * self.classes.len(), self.net.config().classes as u32);
+    /// The network's answer for the classes, and without a class, each `[n, 2 · channels, h, w]`. On the CPU one a thread,
+    /// elsewhere one call of a doubled batch.
+    fn both(&self, x: &Tensor, timestep: u32) -> Result<[Tensor; 2]> {
+        let none = vec![self.net.config().classes as u32; self.classes.len()];
+        if !x.device().is_cpu() {
+            let labels = [self.classes.as_slice(), &none].concat();
+            let out = self.forward(&Tensor::cat(&[x, x], 0)?, timestep, labels)?;
+            let n = self.classes.len();
+            return Ok([out.narrow(0, 0, n)?, out.narrow(0, n, n)?]);
         }
-        Ok(Tensor::new(labels, x.device())?)
+        let labels = [self.classes.clone(), none];
+        let mut answers = parallel::map(&labels, |labels| self.forward(x, timestep, labels.clone())).into_iter();
+        match (answers.next(), answers.next()) {
+            (Some(with), Some(without)) => Ok([with?, without?]),
+            _ => Err(Error::failed("guidance needs two answers of the network")),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, timestep: u32, labels: Vec<u32>) -> Result<Tensor> {
+        let timesteps = Tensor::full(timestep as f32, labels.len(), x.device())?;
+        let labels = Tensor::new(labels, x.device())?;
+        Ok(self.net.forward(x, &timesteps, &labels)?.to_dtype(DType::F32)?)
     }
 }
 
 impl Denoiser for Guided<'_> {
     fn predict(&self, x: &Tensor, timestep: u32) -> Result<Prediction> {
-        let n = self.classes.len();
         let channels = self.net.config().channels;
-        let guided = self.scale != 1.0;
-        let input = if guided { Tensor::cat(&[x, x], 0)? } else { x.clone() };
-        let timesteps = Tensor::full(timestep as f32, input.dim(0)?, x.device())?;
-        let out = self.net.forward(&input, &timesteps, &self.labels(guided, x)?)?; // [n or 2n, 2 · channels, h, w]
-        let out = out.to_dtype(DType::F32)?;
-        let conditional = out.narrow(0, 0, n)?;
+        let (conditional, unconditional) = if self.scale != 1.0 {
+            let [with, without] = self.both(x, timestep)?;
+            (with, Some(without))
+        } else {
+            (self.forward(x, timestep, self.classes.clone())?, None)
+        };
         let (epsilon, variance) = (conditional.narrow(1, 0, channels)?, conditional.narrow(1, channels, channels)?);
         let variance = Some(variance.contiguous()?);
-        if !guided {
+        let Some(unconditional) = unconditional else {
             return Ok(Prediction { epsilon: epsilon.contiguous()?, variance });
-        }
+        };
         let k = self.guided_channels;
         let with = epsilon.narrow(1, 0, k)?;
-        let without = out.narrow(0, n, n)?.narrow(1, 0, k)?;
+        let without = unconditional.narrow(1, 0, k)?;
         let steered = (&without + ((with - &without)? * self.scale)?)?;
         let epsilon =
             if k == channels { steered } else { Tensor::cat(&[steered, epsilon.narrow(1, k, channels - k)?], 1)? };

@@ -51,7 +51,7 @@ pub fn run(
     Ok(())
 }
 
-/// Fails where the teacher grades other images or classes than those of `data`.
+/// Fails where the teacher grades other images or classes than those of `data`: to be asked before long work.
 pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
     let found = (data.channels, data.height, data.width);
     let taught = (teacher.channels, teacher.height, teacher.width);

@@ -7,5 +7,5 @@ wasmtime::component::bindgen!({
     with: { "limbeck:policy/data.batch": super::state::Lent },
 });
 
+pub use self::limbeck::policy::{data, host};
 pub use exports::limbeck::policy::{lifecycle, planner, scorer, selector, weigher};
-pub use limbeck::policy::{data, host};

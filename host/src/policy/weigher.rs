@@ -85,7 +85,7 @@ impl WeigherFactory {
     fn start_with(&self, total_steps: u64, log: LogSink) -> Result<SandboxedWeigher> {
         let config_json = self.config_json.clone();
         let env = Env { config_json, classes: self.classes, feature_dim: 0, total_steps };
-        Ok(SandboxedWeigher::start(&self.policy, &env, self.seed, &self.limits, log)?)
+        SandboxedWeigher::start(&self.policy, &env, self.seed, &self.limits, log)
     }
 }
 

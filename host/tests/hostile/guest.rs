@@ -119,8 +119,11 @@ pub fn quiet() -> LogSink {
     Arc::new(|_, _| {})
 }
 
+/// The lines that a sink was given.
+pub type Lines = Arc<Mutex<Vec<(Level, String)>>>;
+
 /// A log to look at.
-pub fn kept() -> (LogSink, Arc<Mutex<Vec<(Level, String)>>>) {
+pub fn kept() -> (LogSink, Lines) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let into = lines.clone();
     (Arc::new(move |level, line: &str| into.lock().expect("no panic").push((level, line.to_owned()))), lines)

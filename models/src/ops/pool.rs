@@ -102,6 +102,22 @@ impl Window {
         pairs.with_min_len(16).for_each(|(onto, from)| simd(|| f(from, onto)));
     }
 
+    /// Whether the windows are 2×2, side by side: the common case, which has a faster loop.
+    fn is_pairs(&self) -> bool {
+        (self.kernel, self.stride, self.padding) == (2, 2, 0)
+    }
+
+    /// The four inputs of each 2×2 window of a plane, row after row of windows.
+    #[inline(always)]
+    fn pairs<'a>(&self, plane: &'a [f32]) -> impl Iterator<Item = impl Iterator<Item = [f32; 4]> + use<'a>> + use<'a> {
+        let columns = 2 * self.out_width;
+        plane.chunks_exact(2 * self.width).map(move |rows| {
+            let (upper, lower) = rows.split_at(rows.len() / 2);
+            let windows = upper[..columns].chunks_exact(2).zip(lower[..columns].chunks_exact(2));
+            windows.map(|(upper, lower)| [upper[0], upper[1], lower[0], lower[1]])
+        })
+    }
+
     /// The index of the first largest value of a window (the first NaN, if there is one).
     #[inline(always)]
     fn largest(&self, plane: &[f32], oy: usize, ox: usize) -> usize {
@@ -126,8 +142,18 @@ impl CustomOp1 for MaxPool {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (window, shape) = (self.0, self.0.out_shape(layout));
         let mut y = vec![0.0; shape.elem_count()];
-        let pool = |x: &[f32], y: &mut [f32]| window.for_each(|o, oy, ox| y[o] = x[window.largest(x, oy, ox)]);
-        window.planes(&view(x, layout)?, &mut y, pool, (window.plane(), window.out_plane()));
+        let sizes = (window.plane(), window.out_plane());
+        if window.is_pairs() {
+            let pool = |x: &[f32], y: &mut [f32]| {
+                for (y, windows) in y.chunks_exact_mut(window.out_width).zip(window.pairs(x)) {
+                    y.iter_mut().zip(windows).for_each(|(y, w)| *y = larger(larger(w[0], w[1]), larger(w[2], w[3])));
+                }
+            };
+            window.planes(&view(x, layout)?, &mut y, pool, sizes);
+        } else {
+            let pool = |x: &[f32], y: &mut [f32]| window.for_each(|o, oy, ox| y[o] = x[window.largest(x, oy, ox)]);
+            window.planes(&view(x, layout)?, &mut y, pool, sizes);
+        }
         Ok((CpuStorage::F32(y), shape))
     }
 
@@ -139,11 +165,40 @@ impl CustomOp1 for MaxPool {
                 let planes = dx.par_chunks_mut(window.plane()).zip(x.par_chunks(window.plane()));
                 let planes = planes.zip(dy.par_chunks(window.out_plane())).with_min_len(16);
                 planes.for_each(|((dx, x), dy)| {
-                    simd(|| window.for_each(|o, oy, ox| dx[window.largest(x, oy, ox)] += dy[o]));
+                    if window.is_pairs() {
+                        simd(|| spread_pairs(&window, x, dy, dx));
+                    } else {
+                        simd(|| window.for_each(|o, oy, ox| dx[window.largest(x, oy, ox)] += dy[o]));
+                    }
                 });
             })
         })??;
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+    }
+}
+
+/// The larger of two values; not a number if one of them isn't.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
+}
+
+/// Hands each 2×2 window's gradient to its first largest value.
+#[inline(always)]
+fn spread_pairs(window: &Window, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let rows = dx.chunks_exact_mut(2 * window.width).zip(dy.chunks_exact(window.out_width)).zip(window.pairs(x));
+    for ((dx, dy), windows) in rows {
+        let (upper, lower) = dx.split_at_mut(window.width);
+        let targets = upper.chunks_exact_mut(2).zip(lower.chunks_exact_mut(2));
+        for ((w, &dy), (upper, lower)) in windows.zip(dy).zip(targets) {
+            let most = larger(larger(w[0], w[1]), larger(w[2], w[3]));
+            let first = w[0] == most;
+            let second = !first && w[1] == most;
+            let third = !first && !second && w[2] == most;
+            let pick = |taken: bool| if taken { dy } else { 0.0 };
+            (upper[0], upper[1]) = (pick(first), pick(second));
+            (lower[0], lower[1]) = (pick(third), pick(!first && !second && !third));
+        }
     }
 }
 
