@@ -3,7 +3,7 @@
 #[path = "common/components.rs"]
 mod components;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use components::component;
@@ -18,12 +18,14 @@ fn start(policy: &Policy, deed: &str) -> (PolicyInstance, Lines) {
     let into = lines.clone();
     let log = Arc::new(move |level, line: &str| into.lock().unwrap().push((level, line.to_owned())));
     let env = Env { config_json: format!("{{\"deed\": \"{deed}\"}}"), classes: 2, feature_dim: 0, total_steps: 9 };
-    let limits = Limits { fuel: 500_000_000, memory: 32 << 20, time: Duration::from_secs(60) };
+    let limits = Limits { fuel: 500_000_000, memory: 32 << 20, time: Duration::from_secs(300) };
     (policy.start(&env, 0, &limits, log).unwrap(), lines)
 }
 
-fn open() -> Policy {
-    Policy::open(&Sandbox::new().unwrap(), &component("hostile")).unwrap()
+/// Compiled once for all tests.
+fn policy() -> &'static Policy {
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    POLICY.get_or_init(|| Policy::open(&Sandbox::new().unwrap(), &component("hostile")).unwrap())
 }
 
 fn rows() -> Columns {
@@ -42,7 +44,7 @@ fn rows() -> Columns {
 const STEP: When = When { round: 0, epoch: 1, step: 5 };
 
 fn weigh(deed: &str) -> (Result<Vec<f32>, PolicyError>, Vec<(Level, String)>) {
-    let (mut instance, lines) = start(&open(), deed);
+    let (mut instance, lines) = start(policy(), deed);
     let result = instance.weigh(rows(), STEP);
     let lines = lines.lock().unwrap().clone();
     (result, lines)
@@ -100,13 +102,12 @@ fn prints_go_to_the_log_and_steer_nothing() {
 
 #[test]
 fn state_is_saved_and_restored() {
-    let policy = open();
-    let (mut first, _) = start(&policy, "count");
+    let (mut first, _) = start(policy(), "count");
     for want in [1.0, 2.0] {
         assert_eq!(first.weigh(rows(), STEP).unwrap(), [want; 2]);
     }
     let state = first.save().unwrap();
-    let (mut second, _) = start(&policy, "count");
+    let (mut second, _) = start(policy(), "count");
     second.restore(2, &state).unwrap();
     assert_eq!(second.weigh(rows(), STEP).unwrap(), [3.0; 2]);
 

@@ -67,7 +67,7 @@ impl Weigher for Hostile {
         let weight = match self.deed {
             Deed::Panic => panic!("step {} is too much", batch.step()),
             Deed::Index => f32::from(vec![1_u8; rows][rows + 7]),
-            Deed::Exhaust => (0..).map(|_| vec![1_u8; 1 << 20]).collect::<Vec<_>>().len() as f32,
+            Deed::Exhaust => exhaust(),
             Deed::Exit => std::process::exit(3),
             Deed::ReadFile => std::fs::read("/etc/passwd").map_err(shown)?.len() as f32,
             Deed::WriteFile => std::fs::write("/tmp/limbeck-hostile", "here").map(|()| 1.0).map_err(shown)?,
@@ -86,6 +86,14 @@ impl Weigher for Hostile {
         };
         Ok(vec![weight; rows])
     }
+}
+
+fn exhaust() -> f32 {
+    let mut blocks = Vec::new();
+    while blocks.len() < 100_000 {
+        blocks.push(vec![blocks.len() as u8; 1 << 20]);
+    }
+    blocks.iter().map(|block| f32::from(block[7])).sum()
 }
 
 fn nothing_shows() -> bool {
