@@ -43,7 +43,10 @@ fn rows() -> Columns {
 
 const STEP: When = When { round: 0, epoch: 1, step: 5 };
 
-fn weigh(deed: &str) -> (Result<Vec<f32>, PolicyError>, Vec<(Level, String)>) {
+/// What came of a deed, and the lines in the log.
+type Outcome = (Result<Vec<f32>, PolicyError>, Vec<(Level, String)>);
+
+fn weigh(deed: &str) -> Outcome {
     let (mut instance, lines) = start(policy(), deed);
     let result = instance.weigh(rows(), STEP);
     let lines = lines.lock().unwrap().clone();
