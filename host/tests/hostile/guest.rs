@@ -107,7 +107,7 @@ pub fn open(bytes: &[u8]) -> Result<Policy, PolicyError> {
 
 /// Small enough for quick tests.
 pub fn limits() -> Limits {
-    Limits { fuel: 50_000_000, memory: 8 << 20, time: Duration::from_secs(20) }
+    Limits { fuel: 50_000_000, memory: 8 << 20, time: Duration::from_secs(300) }
 }
 
 pub fn env() -> Env {
