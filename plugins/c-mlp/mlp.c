@@ -33,8 +33,7 @@ static int weights_path(limbeck_str config, char *path, size_t capacity) {
 static int metadata_number(const char *header, const char *key, float *number) {
   char *at = strstr(header, key), *end;
   if (!at) return 0;
-  at += strlen(key);
-  at += strspn(at, " :\\\"[");
+  at += strlen(key), at += strspn(at, " :\\\"[");
   *number = strtof(at, &end);
   return end != at;
 }

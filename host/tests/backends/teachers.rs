@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use candle_classifier::CandleClassifier;
 use candle_core::{DType, Device, Tensor};
-use limbeck::Error;
 use limbeck::backend::{Classifier, Grades, Services, link_classifier, open_classifier};
-use limbeck::plan::TeacherPlan;
+use limbeck::plan::{DataPlan, Files, Format, TeacherPlan};
+use limbeck::{Error, data};
 use limbeck_models::{Params, checkpoint, classifier};
 use serde_json::json;
 
@@ -174,4 +174,42 @@ fn the_candle_teacher_says_what_is_wrong_with_weights_or_config() {
     refused(&TeacherPlan { weights: Some("/absent".into()), ..bare.clone() }, "`/absent`: No such file");
     std::fs::write(weights.path(), "{}").unwrap();
     refused(&with(json!({})), "is not a readable safetensors file");
+}
+
+/// The share of the first thousand test digits that a teacher names rightly.
+fn accuracy(teacher: &dyn Classifier) -> f64 {
+    let mnist = root().join("assets/mnist");
+    let files = |name: &str| Files::Idx {
+        images: mnist.join(format!("{name}-images-idx3-ubyte.gz")),
+        labels: mnist.join(format!("{name}-labels-idx1-ubyte.gz")),
+    };
+    let data = DataPlan { format: Format::Idx, classes: 10, train: None, test: Some(files("t10k")) };
+    let digits = data::load(&data, data::Split::Test).unwrap();
+    let rows: Vec<usize> = (0..1000).collect();
+    let right: usize = rows.chunks(100).map(|rows| right_answers(teacher, &digits, rows)).sum();
+    right as f64 / rows.len() as f64
+}
+
+fn right_answers(teacher: &dyn Classifier, digits: &data::Dataset, rows: &[usize]) -> usize {
+    let (images, labels) = digits.batch(rows).unwrap();
+    let answers = teacher.classify(&images).unwrap().logits.argmax(1).unwrap().to_vec1::<u32>().unwrap();
+    answers.iter().zip(&labels).filter(|(answer, label)| answer == label).count()
+}
+
+#[test]
+fn the_committed_teachers_know_their_digits() {
+    let committed = |name: &str| root().join(format!("assets/mnist/teacher-{name}.safetensors"));
+    let open = |plugin: PathBuf, name: &str| {
+        let plan = TeacherPlan { weights: Some(committed(name)), ..plan(&plugin) };
+        open_classifier(&plan, &Device::Cpu).unwrap()
+    };
+    for (name, least) in [("weak", 0.93), ("middle", 0.97), ("strong", 0.985)] {
+        let found = accuracy(open(candle_plugin(), name).as_ref());
+        assert!(found >= least, "{name}: {found}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let in_c = folder.path().join("libc_mlp.so");
+    compile(&root().join("plugins/c-mlp/mlp.c"), &[], &in_c);
+    let difference = accuracy(open(in_c, "weak").as_ref()) - accuracy(open(candle_plugin(), "weak").as_ref());
+    assert!(difference.abs() <= 0.001, "C and candle differ by {difference}");
 }
