@@ -85,7 +85,7 @@ impl<'a> Training<'a> {
     fn start(plan: &'a ClassifierPlan, data: &'a Dataset, run: &'a RunDir, device: &Device) -> Result<Self> {
         let saved = saved(&run.join(STATE))?;
         let (step, running) = match &saved {
-            Some(file) => (number(file, "step")?, Running::restore(file)?),
+            Some(file) => (number(file, "step")?, Running::restore("loss", file)?),
             None => (0, Running::default()),
         };
         let spec = Spec {
@@ -152,7 +152,7 @@ impl<'a> Training<'a> {
     /// The resume point, as the bytes of one file.
     fn state(&self) -> Result<Vec<u8>> {
         let mut metadata = [("step".to_owned(), self.step.to_string())].into();
-        self.running.save(&mut metadata);
+        self.running.save("loss", &mut metadata);
         Ok(checkpoint::to_bytes(&self.learner.save()?, &metadata)?)
     }
 }

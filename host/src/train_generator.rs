@@ -9,7 +9,6 @@ use limbeck_models::dit::{Dit, DitConfig};
 use limbeck_models::optim::{Ema, Optimizer, clip_norm};
 use limbeck_models::{Params, parallel};
 use rand::Rng;
-use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +20,8 @@ use crate::plan::{DitPlan, GeneratorTrainPlan};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
+use crate::training::learner::{number, saved};
+use crate::training::{Batches, Running};
 use crate::{Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
@@ -56,26 +57,25 @@ pub fn train(
     progress: &Progress,
     device: &Device,
 ) -> Result<()> {
+    if run.join(WEIGHTS).exists() {
+        progress.note(format_args!("`{}` is there already", run.join(WEIGHTS).display()));
+        return Ok(());
+    }
     let mut training = Training::start(plan, data, run, device)?;
-    let total = training.total_steps;
-    let bar = progress.stage("generator", total * plan.batch as u64, "images");
-    bar.advance(training.step * plan.batch as u64);
-    let (mut simple, mut bound, mut since) = (0.0, 0.0, 0);
+    let (total, batch) = (training.batches.steps_per_epoch() * u64::from(plan.epochs), training.batches.size() as u64);
+    let bar = progress.stage(&plan.name, total * batch, "images");
+    bar.advance(training.step * batch);
     while training.step < total {
-        let (a, b) = training.advance()?;
-        (simple, bound, since) = (simple + a, bound + b, since + 1);
-        bar.advance(plan.batch as u64);
-        let step = training.step;
-        if step.is_multiple_of(LOG_EVERY) || step == total {
-            let n = f64::from(since);
-            let epoch = step as f64 / training.steps_per_epoch() as f64;
-            let line = Metrics { step, epoch, simple: simple / n, bound: bound / n, lr: training.lr(step - 1) };
-            let line = serde_json::to_string(&line).map_err(|error| Error::failed(error.to_string()))?;
-            run.append_line(METRICS, &line)?;
-            bar.message(format_args!("epoch {epoch:.1}/{}, loss {:.4} + {:.4}", plan.epochs, simple / n, bound / n));
-            (simple, bound, since) = (0.0, 0.0, 0);
+        training.advance()?;
+        bar.advance(batch);
+        if training.step.is_multiple_of(LOG_EVERY) || training.step == total {
+            let line = training.metrics();
+            let text = serde_json::to_string(&line).map_err(|error| Error::failed(error.to_string()))?;
+            run.append_line(METRICS, &text)?;
+            let Metrics { epoch, simple, bound, .. } = line;
+            bar.message(format_args!("epoch {epoch:.1}/{}, loss {simple:.4} + {bound:.4}", plan.epochs));
         }
-        if step.is_multiple_of(plan.checkpoint_every) || step == total {
+        if training.step.is_multiple_of(plan.checkpoint_every) {
             run.write_atomic(STATE, &training.state()?)?;
         }
     }
@@ -92,16 +92,17 @@ struct Training<'a> {
     net: Dit,
     optimizer: Optimizer,
     ema: Ema,
+    batches: Batches,
+    /// Both parts of the loss since the last line of the log.
+    simple: Running,
+    bound: Running,
+    /// Steps done.
     step: u64,
-    total_steps: u64,
-    /// The order of the images in the epoch under way, and which epoch that is.
-    order: (u64, Vec<usize>),
 }
 
 impl<'a> Training<'a> {
     fn start(plan: &'a GeneratorTrainPlan, data: &'a Dataset, run: &RunDir, device: &'a Device) -> Result<Self> {
-        let path = run.join(STATE);
-        let saved = if path.exists() { Some(checkpoint::load(&path)?) } else { None };
+        let saved = saved(&run.join(STATE))?;
         let part = |prefix: &str| saved.as_ref().map(|file| under(&file.tensors, prefix));
         let params = match (part("param."), &plan.start) {
             (Some(tensors), _) => Params::resume(tensors, device),
@@ -116,39 +117,26 @@ impl<'a> Training<'a> {
             optimizer.restore(&moments)?;
             ema.restore(&averages)?;
         }
-        let step = saved.and_then(|file| file.entry("step")).and_then(|step| step.parse().ok()).unwrap_or(0);
+        let (step, simple, bound) = match &saved {
+            Some(file) => {
+                (number(file, "step")?, Running::restore("simple", file)?, Running::restore("bound", file)?)
+            }
+            None => (0, Running::default(), Running::default()),
+        };
         truncate_metrics(run, step)?;
         let schedule = Schedule::training(plan.diffusion.schedule, plan.diffusion.steps);
-        let total_steps = u64::from(plan.epochs) * (data.len() / plan.batch) as u64;
-        if total_steps == 0 {
-            return Err(Error::input(format!("{} images are too few for one batch of {}", data.len(), plan.batch)));
-        }
-        Ok(Self {
-            plan,
-            data,
-            device,
-            schedule,
-            params,
-            net,
-            optimizer,
-            ema,
-            step,
-            total_steps,
-            order: (u64::MAX, vec![]),
-        })
-    }
-
-    fn steps_per_epoch(&self) -> u64 {
-        (self.data.len() / self.plan.batch) as u64
+        let batches = Batches::new(plan.seed, data.len(), plan.batch);
+        Ok(Self { plan, data, device, schedule, params, net, optimizer, ema, batches, simple, bound, step })
     }
 
     fn lr(&self, step: u64) -> f64 {
-        self.plan.optimizer.lr_at(step, self.total_steps, self.steps_per_epoch())
+        let steps_per_epoch = self.batches.steps_per_epoch();
+        self.plan.optimizer.lr_at(step, u64::from(self.plan.epochs) * steps_per_epoch, steps_per_epoch)
     }
 
-    /// One step; returns both parts of its loss. All that is random follows from the seed and the step alone.
-    fn advance(&mut self) -> Result<(f64, f64)> {
-        let rows = self.rows();
+    /// One step. All that is random follows from the seed and the step alone.
+    fn advance(&mut self) -> Result<()> {
+        let rows = self.batches.rows(self.step).to_vec();
         let (images, labels) = self.data.batch(&rows)?;
         let images = ((images.to_device(self.device)? * 2.0)? - 1.0)?;
         let mut random = rng(self.plan.seed, Purpose::Noise, self.step);
@@ -173,7 +161,16 @@ impl<'a> Training<'a> {
                 self.step
             )));
         }
-        Ok((simple, bound))
+        self.simple.add(simple);
+        self.bound.add(bound);
+        Ok(())
+    }
+
+    /// The line of the log that is due, with the means since the one before.
+    fn metrics(&mut self) -> Metrics {
+        let (simple, bound) = (self.simple.take(), self.bound.take());
+        let epoch = self.step as f64 / self.batches.steps_per_epoch() as f64;
+        Metrics { step: self.step, epoch, simple, bound, lr: self.lr(self.step - 1) }
     }
 
     /// The gradients of a batch and both parts of its loss, in micro-batches of a fixed size: they are shared out between
@@ -186,6 +183,7 @@ impl<'a> Training<'a> {
         classes: &Tensor,
     ) -> Result<(GradStore, f64, f64)> {
         let starts: Vec<usize> = (0..steps.len()).step_by(MICRO_BATCH).collect();
+        let images_in_all = steps.len() as f64;
         let parts = parallel::map(&starts, |&start| {
             let rows = MICRO_BATCH.min(steps.len() - start);
             let part = |tensor: &Tensor| tensor.narrow(0, start, rows);
@@ -194,7 +192,7 @@ impl<'a> Training<'a> {
             let batch = Batch { images: &images, noise: &noise, steps, classes: &classes };
             let loss = hybrid_loss(&self.net, &self.schedule, &batch)?;
             let gradients = (&loss.simple + &loss.bound)?.backward()?;
-            let share = rows as f64 / self.plan.batch as f64;
+            let share = rows as f64 / images_in_all;
             let (simple, bound) = (loss.simple.to_scalar::<f32>()?, loss.bound.to_scalar::<f32>()?);
             Ok((share, gradients, f64::from(simple), f64::from(bound)))
         });
@@ -202,18 +200,6 @@ impl<'a> Training<'a> {
         let simple = parts.iter().map(|(share, _, simple, _)| share * simple).sum();
         let bound = parts.iter().map(|(share, _, _, bound)| share * bound).sum();
         Ok((mean_gradients(parts.into_iter().map(|part| (part.0, part.1)), &self.params.parameters())?, simple, bound))
-    }
-
-    /// The rows of this step's batch: a slice of the epoch's shuffled order.
-    fn rows(&mut self) -> Vec<usize> {
-        let epoch = self.step / self.steps_per_epoch();
-        if self.order.0 != epoch {
-            let mut order: Vec<usize> = (0..self.data.len()).collect();
-            order.shuffle(&mut rng(self.plan.seed, Purpose::Shuffle, epoch));
-            self.order = (epoch, order);
-        }
-        let first = (self.step % self.steps_per_epoch()) as usize * self.plan.batch;
-        self.order.1[first..first + self.plan.batch].to_vec()
     }
 
     /// Everything that resuming needs, as the bytes of one file.
@@ -224,7 +210,9 @@ impl<'a> Training<'a> {
         for (prefix, part) in parts {
             tensors.extend(part.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
-        let metadata = BTreeMap::from([("step".to_owned(), self.step.to_string())]);
+        let mut metadata = BTreeMap::from([("step".to_owned(), self.step.to_string())]);
+        self.simple.save("simple", &mut metadata);
+        self.bound.save("bound", &mut metadata);
         Ok(checkpoint::to_bytes(&tensors, &metadata)?)
     }
 

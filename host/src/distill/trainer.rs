@@ -129,7 +129,7 @@ impl<'a> Trainer<'a> {
 
     fn resume(&mut self, file: &Checkpoint) -> Result<()> {
         self.step = number(file, "step")?;
-        self.running = Running::restore(file)?;
+        self.running = Running::restore("loss", file)?;
         if let Some(weigher) = &mut self.weigher {
             self.weights = MeanWeights::restore(file)?;
             let state = file.tensors.get(WEIGHER).ok_or_else(|| {
@@ -246,7 +246,7 @@ impl<'a> Trainer<'a> {
             tensors.insert(WEIGHER.into(), Tensor::new(weigher.save()?, &Device::Cpu)?);
         }
         let mut metadata = [("step".to_owned(), self.step.to_string())].into();
-        self.running.save(&mut metadata);
+        self.running.save("loss", &mut metadata);
         self.files.run.write_atomic(&self.files.state(), &checkpoint::to_bytes(&tensors, &metadata)?)
     }
 

@@ -87,16 +87,16 @@ impl Running {
         mean
     }
 
-    /// For a resume point; the sum bit by bit, as text would round it.
-    pub fn save(&self, metadata: &mut BTreeMap<String, String>) {
-        metadata.insert("loss-sum".into(), self.sum.to_bits().to_string());
-        metadata.insert("loss-count".into(), self.count.to_string());
+    /// For a resume point, under a name of its own; the sum bit by bit, as text would round it.
+    pub fn save(&self, name: &str, metadata: &mut BTreeMap<String, String>) {
+        metadata.insert(format!("{name}-sum"), self.sum.to_bits().to_string());
+        metadata.insert(format!("{name}-count"), self.count.to_string());
     }
 
     /// What [`Self::save`] gave.
-    pub fn restore(file: &limbeck_models::checkpoint::Checkpoint) -> Result<Self> {
-        let number = |key| super::learner::number(file, key);
-        Ok(Self { sum: f64::from_bits(number("loss-sum")?), count: number("loss-count")? })
+    pub fn restore(name: &str, file: &limbeck_models::checkpoint::Checkpoint) -> Result<Self> {
+        let number = |part| super::learner::number(file, &format!("{name}-{part}"));
+        Ok(Self { sum: f64::from_bits(number("sum")?), count: number("count")? })
     }
 }
 

@@ -1,14 +1,14 @@
 //! `kill -9` at many moments: the same command goes on, and the results are those of an uninterrupted run, byte for byte.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{finish, results, run};
+use crate::support::{finish, results, run, train};
 
-/// Starts the run and kills it after `delay`; whether it was killed before it ended.
-fn kill_after(out: &Path, delay: Duration) -> bool {
-    let mut child = run(out, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("limbeck starts");
+/// Starts a command and kills it after `delay`; whether it was killed before it ended.
+fn kill_after(mut command: Command, delay: Duration) -> bool {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("limbeck starts");
     std::thread::sleep(delay);
     let ended = child.try_wait().expect("the process is ours").is_some();
     child.kill().expect("SIGKILL");
@@ -25,20 +25,41 @@ fn assert_same(found: &Path, expected: &Path) {
     }
 }
 
-#[test]
-fn a_killed_run_ends_with_the_same_bytes() {
+/// Kills the command over and over, a little later each time: it must get through in the end, with the bytes of an
+/// uninterrupted one.
+#[track_caller]
+fn check_kills(kills: u32, command: impl Fn(&Path) -> Command) {
     let scratch = tempfile::tempdir().unwrap();
     let whole = scratch.path().join("whole");
     let started = Instant::now();
-    finish(run(&whole, &[]));
+    finish(command(&whole));
     let time = started.elapsed();
 
-    // One run that is killed over and over, a little later each time: it must get through all stages in the end.
     let out = scratch.path().join("killed");
-    let kills = (1..=12).filter(|&i| kill_after(&out, time * i / 12)).count();
-    assert!(kills >= 3, "only {kills} of 12 kills came before the end");
-    finish(run(&out, &[]));
+    let early = (1..=kills).filter(|&i| kill_after(command(&out), time * i / kills)).count();
+    assert!(early >= 3, "only {early} of {kills} kills came before the end");
+    finish(command(&out));
     assert_same(&out, &whole);
+}
+
+#[test]
+fn a_killed_run_ends_with_the_same_bytes() {
+    check_kills(12, |out| run(out, &[]));
+}
+
+/// Resume points at steps where no line of the log is due: what a line sums up must survive as well.
+#[test]
+fn a_killed_training_of_a_classifier_ends_with_the_same_bytes() {
+    let settings = ["train.images=4000", "train.epochs=6", "train.batch=32", "train.checkpoint-every=7"];
+    check_kills(8, |out| train("classifier", "recipes/train-teacher-middle.toml", &settings, out));
+}
+
+#[test]
+fn a_killed_training_of_a_generator_ends_with_the_same_bytes() {
+    let digits = r#"data.train={ images = "../assets/mnist/t10k-images-idx3-ubyte.gz", labels = "../assets/mnist/t10k-labels-idx1-ubyte.gz" }"#;
+    let model = "train.model={ patch = 7, width = 16, depth = 1, heads = 2 }";
+    let settings = [digits, model, "train.epochs=3", "train.batch=40", "train.checkpoint-every=7"];
+    check_kills(8, |out| train("generator", "recipes/mnist-generator.toml", &settings, out));
 }
 
 #[test]
@@ -51,7 +72,8 @@ fn each_stage_survives_a_kill_of_its_own() {
     let moments = ["pool/round-000/index.json", "subset/round-000.json", "checkpoints/synthetic/seed-0", "eval.json"];
     for (i, moment) in moments.iter().enumerate() {
         let out = scratch.path().join(format!("killed-{i}"));
-        let mut child = run(&out, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("limbeck starts");
+        let mut command = run(&out, &[]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("limbeck starts");
         let patience = Instant::now();
         while !out.join(moment).exists() && patience.elapsed() < Duration::from_secs(300) {
             std::thread::sleep(Duration::from_millis(1));
@@ -62,4 +84,24 @@ fn each_stage_survives_a_kill_of_its_own() {
         finish(run(&out, &[]));
         assert_same(&out, &whole);
     }
+}
+
+/// A limit on the size of files stands for a full disk: the first resume point of a student doesn't fit any more.
+#[test]
+#[cfg(unix)]
+fn a_disk_that_fills_up_loses_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (whole, out) = (scratch.path().join("whole"), scratch.path().join("full"));
+    finish(run(&whole, &[]));
+    let roomy = run(&out, &[]);
+    let mut tight = Command::new("sh");
+    // 512-byte blocks. Rust programs take the signal of the limit for an error of the write when it is ignored.
+    tight.args(["-c", r#"trap "" XFSZ; ulimit -f 300; exec "$0" "$@""#]).arg(roomy.get_program());
+    tight.args(roomy.get_args()).current_dir(crate::support::root());
+    let output = tight.output().expect("a shell");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("state.safetensors") && message.contains("free some space"), "{message}");
+    finish(roomy);
+    assert_same(&out, &whole);
 }

@@ -33,9 +33,18 @@ pub fn run(out: &Path, more: &[&str]) -> Command {
         "distill.checkpoint-every=3",
         "distill.seeds=[0, 1]",
     ];
+    limbeck(&["run", "recipes/mnist.toml"], small.iter().chain(more), out)
+}
+
+/// `limbeck train` of a classifier or a generator by a recipe with these settings, into `out`.
+pub fn train(what: &str, recipe: &str, settings: &[&str], out: &Path) -> Command {
+    limbeck(&["train", what, recipe], settings, out)
+}
+
+fn limbeck<'a>(arguments: &[&str], settings: impl IntoIterator<Item = &'a &'a str>, out: &Path) -> Command {
     let mut command = Command::new(LIMBECK);
-    command.current_dir(root()).args(["--quiet", "run", "recipes/mnist.toml", "--out"]).arg(out);
-    for set in small.iter().chain(more) {
+    command.current_dir(root()).arg("--quiet").args(arguments).arg("--out").arg(out);
+    for set in settings {
         command.args(["--set", set]);
     }
     command
@@ -49,10 +58,10 @@ pub fn finish(mut command: Command) -> Output {
     output
 }
 
-/// Everything that must be the same after an interruption: shards, subset, students and metrics, by path.
+/// Everything that must be the same after an interruption: shards, subset, students, trained weights and metrics, by path.
 pub fn results(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for folder in ["pool", "subset", "checkpoints", "metrics.jsonl"] {
+    for folder in ["pool", "subset", "checkpoints", "metrics.jsonl", "classifier.safetensors", "generator.safetensors"] {
         collect(&out.join(folder), out, &mut files);
     }
     files.retain(|path, _| !path.to_string_lossy().contains("usage"));
