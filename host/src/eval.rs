@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
-use limbeck_models::{Params, checkpoint, classifier};
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use crate::accuracy::{Evaluation, evaluate};
@@ -13,6 +12,7 @@ use crate::data::{Dataset, Split, load};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, sha256_file};
+use crate::student::Student;
 use crate::{Context as _, Error, Result};
 
 /// Images classified at a time; it changes memory and speed, not the result.
@@ -185,7 +185,7 @@ fn judge_arm(
     for (&seed, path) in seeds {
         let shown = format!("`{}`", path.display());
         let student = Student::load(path, device).context(&shown)?;
-        let evaluation = evaluate(&|images| student.logits(images), test, BATCH, &bar).context(&shown)?;
+        let evaluation = evaluate(&|images| Ok(student.forward(images)?.logits), test, BATCH, &bar).context(&shown)?;
         students.push(StudentResult { seed, network: student.name, sha256: sha256_file(path)?, evaluation });
     }
     let over = |value: fn(&Evaluation) -> f64| {
@@ -199,65 +199,6 @@ fn judge_arm(
 
 fn percent(share: f64) -> String {
     format!("top-1 {:.2} %", 100.0 * share)
-}
-
-/// A trained student, rebuilt from its checkpoint alone.
-struct Student {
-    name: String,
-    network: Box<dyn classifier::Network>,
-    /// f32 `[1, channels, 1, 1]`, of the training images.
-    mean: Tensor,
-    /// Likewise.
-    std: Tensor,
-    /// Channels, height and width of the images it takes.
-    shape: [usize; 3],
-    device: Device,
-}
-
-impl Student {
-    fn load(path: &Path, device: &Device) -> Result<Self> {
-        let checkpoint = checkpoint::load(path)?;
-        let entry = |key: &str| {
-            checkpoint.entry(key).ok_or_else(|| {
-                Error::input(format!("its metadata lacks `{key}`: it is not a checkpoint of `limbeck distill`"))
-            })
-        };
-        let number = |key: &str| {
-            let text = entry(key)?;
-            text.parse::<usize>().map_err(|_| Error::input(format!("its `{key}` is `{text}`, not a number")))
-        };
-        let (name, classes, channels, size) =
-            (entry("network")?, number("classes")?, number("channels")?, number("size")?);
-        let mean = per_channel("mean", &entry("mean")?, channels, device)?;
-        let std = per_channel("std", &entry("std")?, channels, device)?;
-        let params = Params::frozen(checkpoint.tensors, DType::F32, device);
-        let network = classifier::build(&name, classes, channels, size, &params)?;
-        Ok(Self { name, network, mean, std, shape: [channels, size, size], device: device.clone() })
-    }
-
-    /// From images f32 `[n, channels, height, width]` in `[0, 1]` to logits `[n, classes]`.
-    fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        if images.dims()[1..] != self.shape {
-            return Err(Error::input(format!(
-                "it takes images of {:?} (channels, height, width), the test images are {:?}",
-                self.shape,
-                &images.dims()[1..]
-            )));
-        }
-        let normalised = images.to_device(&self.device)?.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?;
-        Ok(self.network.forward(&normalised, false)?.logits)
-    }
-}
-
-/// One number for all channels, or a JSON list of one each, as a tensor `[1, channels, 1, 1]`.
-fn per_channel(key: &str, text: &str, channels: usize, device: &Device) -> Result<Tensor> {
-    let one = serde_json::from_str::<f32>(text).map(|value| vec![value; channels]);
-    let values = one.or_else(|_| serde_json::from_str::<Vec<f32>>(text)).unwrap_or_default();
-    let in_range = |value: &f32| value.is_finite() && (key != "std" || *value > 0.0);
-    if values.len() != channels || !values.iter().all(in_range) {
-        return Err(Error::input(format!("its `{key}` is `{text}`, not a number for each of {channels} channels")));
-    }
-    Ok(Tensor::from_vec(values, (1, channels, 1, 1), device)?)
 }
 
 #[cfg(test)]

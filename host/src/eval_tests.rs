@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use limbeck_models::{Params, checkpoint, classifier};
 use tempfile::TempDir;
 
 use super::*;
@@ -87,9 +88,9 @@ fn a_student_sees_what_it_was_trained_on() {
     let (batch, _) = images().batch(&[0, 1, 2, 3]).unwrap();
     let network = classifier::build("mlp", 2, 1, 12, &Params::from_seed(3, &Device::Cpu)).unwrap();
     let wanted = network.forward(&((&batch - 0.5).unwrap() / 0.25).unwrap(), false).unwrap().logits;
-    assert_eq!(student.logits(&batch).unwrap().to_vec2::<f32>().unwrap(), wanted.to_vec2::<f32>().unwrap());
+    assert_eq!(student.forward(&batch).unwrap().logits.to_vec2::<f32>().unwrap(), wanted.to_vec2::<f32>().unwrap());
     let small = batch.narrow(3, 0, 11).unwrap();
-    assert!(refused(student.logits(&small)).contains("it takes images of [1, 12, 12]"));
+    assert!(refused(student.forward(&small)).contains("it takes images of [1, 12, 12]"));
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub mod report;
 pub mod run_dir;
 pub mod seed;
 pub mod select;
+mod student;
 pub mod summary;
 pub mod synth;
 pub mod train_classifier;

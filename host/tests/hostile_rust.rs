@@ -29,15 +29,7 @@ fn policy() -> &'static Policy {
 }
 
 fn rows() -> Columns {
-    let source = Source {
-        classes: 2,
-        class: &[0, 1],
-        id: &[0, 1],
-        teacher: None,
-        student: None,
-        features: None,
-        metadata: None,
-    };
+    let source = Source { classes: 2, class: &[0, 1], id: &[0, 1], teacher: None, ..Source::default() };
     compute(&source, &[]).unwrap()
 }
 

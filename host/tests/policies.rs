@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use components::component;
 use limbeck::policy::{
-    Columns, Env, Limits, Metadata, Numbers, Policy, Role, Sandbox, SandboxedWeigher, Source, StepColumns, Weigher,
-    When, compute, inspect,
+    Column, Columns, Env, Limits, Numbers, Policy, Role, Sandbox, SandboxedWeigher, Source, StepColumns, Weigher, When,
+    compute, inspect,
 };
 use limbeck::seed::{Purpose, rng};
 use limbeck_policy::{Scorer, Selector, Table, configure};
@@ -16,6 +16,7 @@ use rand::Rng;
 
 const CLASSES: usize = 10;
 const ROWS: usize = 257;
+const FEATURES: usize = 5;
 
 /// A pool with everything that a column can be made of: sure and unsure teachers, an early student.
 struct Pool {
@@ -23,10 +24,8 @@ struct Pool {
     id: Vec<u64>,
     teacher: Vec<f32>,
     student: Vec<f32>,
-    guidance: Vec<f32>,
-    steps: Vec<u32>,
-    seed: Vec<u64>,
-    round: Vec<u32>,
+    features: Vec<f32>,
+    given: Vec<Column>,
 }
 
 impl Pool {
@@ -35,28 +34,47 @@ impl Pool {
         let mut logits =
             |scale: f32| (0..ROWS * CLASSES).map(|_| random.random_range(-scale..scale)).collect::<Vec<f32>>();
         let (teacher, student) = (logits(12.0), logits(2.0));
+        let features = (0..ROWS * FEATURES).map(|_| random.random_range(0.0..1.0)).collect();
+        let mut float = |name: &str, width: usize, range: std::ops::Range<f32>| {
+            Column::f32s(name, width, (0..ROWS * width).map(|_| random.random_range(range.clone())).collect())
+        };
+        let mut given = vec![
+            float("guidance", 1, 1.0..4.0),
+            float("external", 1, 0.0..1.0),
+            float("student.features", FEATURES, -1.0..1.0),
+            float("history.loss", 1, 0.0..3.0),
+            float("history.mean-loss", 1, 0.0..3.0),
+            float("history.kl", 1, 0.0..3.0),
+            float("history.margin", 1, -3.0..3.0),
+            float("history.p-class", 1, 0.0..1.0),
+            float("history.p-class-std", 1, 0.0..0.5),
+            float("class.loss", 1, 0.0..3.0),
+            float("class.lag", 1, -1.0..1.0),
+        ];
+        for (name, most) in [("steps", 100), ("seed", 9), ("round", 3), ("history.seen", 9), ("history.forgotten", 4)] {
+            given.push(Column::u64s(name, (0..ROWS).map(|_| random.random_range(0..most)).collect()));
+        }
+        given.push(Column::u64s("class.count", (0..ROWS).map(|_| random.random_range(1..900)).collect()));
         Self {
             class: (0..ROWS).map(|_| random.random_range(0..CLASSES as u32)).collect(),
             id: (0..ROWS as u64).map(|row| 1000 + 3 * row).collect(),
             teacher,
             student,
-            guidance: vec![2.0; ROWS],
-            steps: vec![50; ROWS],
-            seed: vec![3; ROWS],
-            round: vec![0; ROWS],
+            features,
+            given,
         }
     }
 
     fn columns(&self, needs: &[String]) -> Columns {
-        let metadata = Metadata { guidance: &self.guidance, steps: &self.steps, seed: &self.seed, round: &self.round };
         let source = Source {
             classes: CLASSES,
             class: &self.class,
             id: &self.id,
             teacher: Some(&self.teacher),
             student: Some(&self.student),
-            features: None,
-            metadata: Some(metadata),
+            features: Some((&self.features, FEATURES)),
+            given: &self.given,
+            first: 0,
         };
         compute(&source, needs).expect("the columns of a sound pool")
     }
@@ -73,14 +91,16 @@ fn table(columns: &Columns) -> Table {
 fn start(name: &str, role: Role, config: &str) -> limbeck::policy::PolicyInstance {
     let policy = Policy::open(&Sandbox::new().unwrap(), &component(name)).unwrap();
     assert_eq!(policy.roles(), [role]);
-    let env = Env { config_json: config.into(), classes: CLASSES as u32, feature_dim: 0, total_steps: 100 };
+    let env =
+        Env { config_json: config.into(), classes: CLASSES as u32, feature_dim: FEATURES as u32, total_steps: 100 };
     let instance = policy.start(&env, 0, &Limits::default(), Arc::new(|_, line| panic!("{line}"))).unwrap();
     assert_eq!(instance.info().name, name);
     instance
 }
 
 fn native<P: limbeck_policy::Policy>(config: &str) -> P {
-    configure(config, &limbeck_policy::Env { classes: CLASSES as u32, feature_dim: 0, total_steps: 100 }).unwrap()
+    configure(config, &limbeck_policy::Env { classes: CLASSES as u32, feature_dim: FEATURES as u32, total_steps: 100 })
+        .unwrap()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -145,7 +165,6 @@ fn the_trainer_gets_weights_of_mean_one() {
     let policy = Policy::open(&Sandbox::new().unwrap(), &component("focal-kd")).unwrap();
     let env = Env { config_json: "{}".into(), classes: CLASSES as u32, feature_dim: 0, total_steps: 1 };
     let mut weigher = SandboxedWeigher::start(&policy, &env, 0, &Limits::default(), Arc::new(|_, _| {})).unwrap();
-    assert!(weigher.needs_student());
     let step = StepColumns {
         epoch: 0,
         step: 0,
@@ -154,6 +173,7 @@ fn the_trainer_gets_weights_of_mean_one() {
         teacher_logits: &pool.teacher,
         student_logits: &pool.student,
         classes_total: CLASSES,
+        given: &[],
     };
     let weights = weigher.weigh(step).unwrap();
     let mean = weights.iter().sum::<f32>() / weights.len() as f32;

@@ -110,6 +110,15 @@ pub struct SelectConfig {
     pub keep: Option<f32>,
     /// The number of images that stays, 1 to `synth.images`. Not together with `keep`.
     pub budget: Option<usize>,
+    /// A finished student (`checkpoints/…/student.safetensors` of an earlier run): gives policies the columns `student.…`
+    /// and `kl`. Default: none.
+    pub student: Option<PathBuf>,
+    /// The history that an earlier training over the same images left (`history/….safetensors` of a run with the same
+    /// `[synth]` and seed): gives policies the columns `history.…`. Default: none.
+    pub history: Option<PathBuf>,
+    /// Scores from elsewhere, such as CLIP's probability of the class: a text file of lines `id,score`. Gives policies the
+    /// column `external`. Default: none.
+    pub external: Option<PathBuf>,
     /// A free table, handed to the policy as JSON. Default: empty.
     #[serde(default)]
     pub config: serde_json::Map<String, serde_json::Value>,

@@ -4,6 +4,7 @@
 
 mod arms;
 mod grader;
+mod history;
 mod trainer;
 mod weights;
 
@@ -28,7 +29,7 @@ pub type MakeWeigher<'a> = dyn Fn(u64) -> Result<Option<Box<dyn Weigher>>> + 'a;
 
 /// Trains every student of the plan that is not finished yet: for each arm and seed
 /// `checkpoints/<arm>/seed-<k>/student.safetensors`, lines in `metrics.jsonl` and, with a weigher,
-/// `weights/<arm>-seed-<k>.json`.
+/// `weights/<arm>-seed-<k>.json`; and `history/<arm>-seed-<k>.safetensors` with what was seen of each image.
 ///
 /// Killed at any moment and called again, it goes on from the last resume point and ends with the same students.
 pub fn run(

@@ -9,6 +9,7 @@ use limbeck_models::ops::kd_loss;
 use super::MakeWeigher;
 use super::arms::Arm;
 use super::grader::Grader;
+use super::history::History;
 use super::weights::MeanWeights;
 use crate::accuracy::evaluate;
 use crate::data::Dataset;
@@ -45,6 +46,10 @@ impl<'a> Files<'a> {
         format!("checkpoints/{}/seed-{}/state.safetensors", self.arm, self.seed)
     }
 
+    fn history(&self) -> String {
+        format!("history/{}-seed-{}.safetensors", self.arm, self.seed)
+    }
+
     fn weights(&self) -> String {
         format!("weights/{}-seed-{}.json", self.arm, self.seed)
     }
@@ -76,6 +81,7 @@ pub struct Trainer<'a> {
     batches: Batches,
     weigher: Option<Box<dyn Weigher>>,
     weights: MeanWeights,
+    history: History,
     running: Running,
     /// Of all random numbers of this student.
     seed: u64,
@@ -116,6 +122,7 @@ impl<'a> Trainer<'a> {
             weigher: make_weigher(u64::from(plan.distill.epochs) * batches.steps_per_epoch())?,
             batches,
             weights: MeanWeights::new(arm.data.len()),
+            history: History::new(&arm.data.labels, plan.data.classes),
             running: Running::default(),
             seed,
             step: 0,
@@ -130,6 +137,7 @@ impl<'a> Trainer<'a> {
     fn resume(&mut self, file: &Checkpoint) -> Result<()> {
         self.step = number(file, "step")?;
         self.running = Running::restore("loss", file)?;
+        self.history.restore(file)?;
         if let Some(weigher) = &mut self.weigher {
             self.weights = MeanWeights::restore(file)?;
             let state = file.tensors.get(WEIGHER).ok_or_else(|| {
@@ -171,7 +179,9 @@ impl<'a> Trainer<'a> {
             self.grader.grade(&batch)?
         };
         let student = self.learner.forward(&batch.images, true)?.logits;
-        let weights = self.weigh(&rows, &batch.labels, &teacher, &student)?;
+        let student_logits = student.detach().to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
+        let weights = self.weigh(&rows, &batch.labels, &teacher, &student_logits)?;
+        self.history.add(&rows, &teacher, &student_logits);
         let teacher = Tensor::from_vec(teacher, student.shape(), student.device())?;
         let weights = weights.map(|weights| Tensor::new(weights, student.device())).transpose()?;
         let loss = kd_loss(&student, &teacher, weights.as_ref(), f64::from(self.plan.distill.temperature))?;
@@ -189,14 +199,10 @@ impl<'a> Trainer<'a> {
         rows: &[usize],
         classes: &[u32],
         teacher_logits: &[f32],
-        student: &Tensor,
+        student_logits: &[f32],
     ) -> Result<Option<Vec<f32>>> {
         let Some(weigher) = &mut self.weigher else { return Ok(None) };
-        let student_logits = if weigher.needs_student() {
-            student.detach().to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?
-        } else {
-            Vec::new()
-        };
+        let given = if weigher.needs_history() { self.history.columns(rows) } else { Vec::new() };
         let ids: Vec<u64> = rows.iter().map(|&row| self.arm.ids[row]).collect();
         let weights = weigher.weigh(StepColumns {
             epoch: (self.step / self.batches.steps_per_epoch()) as u32,
@@ -204,8 +210,9 @@ impl<'a> Trainer<'a> {
             classes,
             ids: &ids,
             teacher_logits,
-            student_logits: &student_logits,
+            student_logits,
             classes_total: self.plan.data.classes,
+            given: &given,
         })?;
         self.weights.add(rows, &weights);
         Ok(Some(weights))
@@ -241,6 +248,7 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         let mut tensors = self.learner.save()?;
+        self.history.save(&mut tensors)?;
         if let Some(weigher) = &mut self.weigher {
             self.weights.save(&mut tensors)?;
             tensors.insert(WEIGHER.into(), Tensor::new(weigher.save()?, &Device::Cpu)?);
@@ -250,8 +258,9 @@ impl<'a> Trainer<'a> {
         self.files.run.write_atomic(&self.files.state(), &checkpoint::to_bytes(&tensors, &metadata)?)
     }
 
-    /// Writes the mean weights, then the student, and drops the resume point.
+    /// Writes the history and the mean weights, then the student, and drops the resume point.
     pub fn finish(self) -> Result<()> {
+        self.files.run.write_atomic(&self.files.history(), &self.history.to_bytes(&self.arm.ids)?)?;
         if let Some(weigher) = &self.weigher {
             let json = self.weights.to_json(&self.arm.ids, weigher.usage())?;
             self.files.run.write_atomic(&self.files.weights(), &json)?;

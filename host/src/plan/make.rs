@@ -124,8 +124,17 @@ fn select(select: SelectConfig, inputs: &mut Inputs) -> Result<SelectPlan> {
         (share, None) => Keep::Fraction(share.unwrap_or(1.0)),
         (None, Some(count)) => Keep::Count(count),
     };
-    let policy = select.policy.map(|path| inputs.add("select.policy", &path, Kind::Policy)).transpose()?;
-    Ok(SelectPlan { policy, keep, config: Value::Object(select.config) })
+    let mut add = |key: &str, path: Option<std::path::PathBuf>, kind| {
+        path.map(|path| inputs.add(&format!("select.{key}"), &path, kind)).transpose()
+    };
+    Ok(SelectPlan {
+        policy: add("policy", select.policy, Kind::Policy)?,
+        keep,
+        student: add("student", select.student, Kind::Weights)?,
+        history: add("history", select.history, Kind::Weights)?,
+        external: add("external", select.external, Kind::File)?,
+        config: Value::Object(select.config),
+    })
 }
 
 fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {

@@ -97,6 +97,10 @@ pub struct TeacherPlan {
 pub struct SelectPlan {
     pub policy: Option<PathBuf>,
     pub keep: Keep,
+    /// What else is known of the images; see the fields of `config::SelectConfig`.
+    pub student: Option<PathBuf>,
+    pub history: Option<PathBuf>,
+    pub external: Option<PathBuf>,
     /// A JSON object for the policy.
     pub config: serde_json::Value,
 }

@@ -161,12 +161,12 @@ fn check_import(path: &Path, name: &str, item: &ComponentItem) -> Result<()> {
     }
     match parts(name) {
         Some((_, version)) if !speaks(version) => Err(PolicyError::WrongVersion { path, found: version.to_owned() }),
-        Some(("data" | "host", _)) => Ok(()),
+        Some(("data" | "host" | "pool-ops", _)) => Ok(()),
         _ if name.starts_with("wasi:") => Ok(()),
         _ => Err(PolicyError::UnknownImport {
             path,
             import,
-            remedy: "only `limbeck:policy/data`, `limbeck:policy/host` and WASI (which gives nothing) are there",
+            remedy: "only `data`, `pool-ops` and `host` of `limbeck:policy` and WASI (which gives nothing) are there",
         }),
     }
 }

@@ -7,6 +7,7 @@ use wasmtime::{StoreContextMut, Trap};
 use super::columns::{Columns, Numbers};
 use super::contract::{data, host};
 use super::log::{Level, clean};
+use super::pool_ops;
 use super::state::{Batch, Lent, State};
 
 /// Bytes that one unit of fuel pays for.
@@ -17,13 +18,14 @@ const RANDOM_CAP: u32 = 1 << 20;
 const METRICS: usize = 100;
 const METRIC_NAME: usize = 100;
 
-type Context<'a> = StoreContextMut<'a, State>;
+pub(super) type Context<'a> = StoreContextMut<'a, State>;
 type Call<T> = wasmtime::Result<(T,)>;
-type Fallible<T> = Call<Result<T, String>>;
+pub(super) type Fallible<T> = Call<Result<T, String>>;
 
 /// Links the interfaces of `limbeck:policy`.
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     link_data(linker)?;
+    pool_ops::link(linker)?;
     let mut at = linker.instance("limbeck:policy/host@0.1.0")?;
     at.func_wrap("log", log)?;
     at.func_wrap("random", random)?;
@@ -54,14 +56,19 @@ fn link_data(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// The batch of the call in progress; another one can't be named by a sound guest, and isn't there for any other.
-fn lent<'a>(context: &'a Context, batch: &Resource<Lent>) -> wasmtime::Result<&'a Batch> {
+pub(super) fn lent<'a>(context: &'a Context, batch: &Resource<Lent>) -> wasmtime::Result<&'a Batch> {
     let current = context.data().batch.as_ref().filter(|current| current.call == batch.rep());
     current.ok_or_else(|| wasmtime::Error::msg("a batch was used after the call that it was lent for"))
 }
 
-/// Takes the fuel for moving so many bytes; without enough of it, the guest has run out.
+/// Takes the fuel for moving so many bytes.
 fn charge(context: &mut Context, bytes: usize) -> wasmtime::Result<()> {
-    let left = context.get_fuel()?.checked_sub(bytes as u64 / BYTES_PER_FUEL);
+    burn(context, bytes as u64 / BYTES_PER_FUEL)
+}
+
+/// Takes so much fuel; without enough of it, the guest has run out.
+pub(super) fn burn(context: &mut Context, fuel: u64) -> wasmtime::Result<()> {
+    let left = context.get_fuel()?.checked_sub(fuel);
     context.set_fuel(left.unwrap_or(0))?;
     left.map(drop).ok_or_else(|| Trap::OutOfFuel.into())
 }

@@ -15,13 +15,15 @@ mod inspect;
 mod instance;
 mod limits;
 mod log;
+mod pool_ops;
 mod sandbox;
 mod sniff;
 mod state;
 mod wasi;
 mod weigher;
 
-pub use columns::{Columns, Metadata, Numbers, Source, compute};
+pub use columns::{Column, Columns, Numbers, Source, compute};
+pub(crate) use columns::{Grade, divergence};
 pub use component::{Policy, Role};
 pub use error::{PolicyError, Result};
 pub use inspect::{Inspection, inspect};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, compute, log,
+    Column, Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, compute,
+    log,
 };
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -20,9 +21,10 @@ pub struct StepColumns<'a> {
     /// The pool's id of each row.
     pub ids: &'a [u64],
     pub teacher_logits: &'a [f32],
-    /// Empty unless the weigher needs a column of the student.
     pub student_logits: &'a [f32],
     pub classes_total: usize,
+    /// Columns that the training gives as they are: its history of each image, and what follows from it for classes.
+    pub given: &'a [Column],
 }
 
 /// How much each image counts in a training step.
@@ -40,9 +42,9 @@ pub trait Weigher {
     /// The columns that it reads.
     fn needs(&self) -> &[String];
 
-    /// Whether `student_logits` are read at all.
-    fn needs_student(&self) -> bool {
-        self.needs().iter().any(|name| name == "kl" || name.starts_with("student."))
+    /// Whether a given column is read at all.
+    fn needs_history(&self) -> bool {
+        self.needs().iter().any(|name| name.starts_with("history.") || name.starts_with("class."))
     }
 }
 
@@ -101,6 +103,7 @@ impl SandboxedWeigher {
         policy.role(&[Role::Weigher])?;
         let instance = policy.start(env, seed, limits, log)?;
         let logits = vec![0.0; env.classes as usize];
+        let given = history();
         let step = StepColumns {
             epoch: 0,
             step: 0,
@@ -109,29 +112,38 @@ impl SandboxedWeigher {
             teacher_logits: &logits,
             student_logits: &logits,
             classes_total: logits.len(),
+            given: &given,
         };
         // One image shows whether every column is there, before any work is done.
-        compute(&source(&step, true), &instance.setup().needs)
+        compute(&source(&step), &instance.setup().needs)
             .map_err(|reason| PolicyError::BadColumns { policy: policy.path().display().to_string(), reason })?;
         Ok(Self { instance })
     }
 }
 
-fn source<'a>(step: &StepColumns<'a>, student: bool) -> Source<'a> {
+fn source<'a>(step: &StepColumns<'a>) -> Source<'a> {
     Source {
         classes: step.classes_total,
         class: step.classes,
         id: step.ids,
         teacher: Some(step.teacher_logits),
-        student: student.then_some(step.student_logits),
-        features: None,
-        metadata: None,
+        student: Some(step.student_logits),
+        given: step.given,
+        ..Source::default()
     }
+}
+
+/// The names of [`StepColumns::given`], with a row of zeros.
+fn history() -> Vec<Column> {
+    let floats = ["loss", "mean-loss", "kl", "margin", "p-class", "p-class-std"].map(|name| format!("history.{name}"));
+    let floats = floats.iter().map(String::as_str).chain(["class.loss", "class.lag"]);
+    let whole = ["history.seen", "history.forgotten", "class.count"].map(|name| Column::u64s(name, vec![0]));
+    floats.map(|name| Column::f32s(name, 1, vec![0.0])).chain(whole).collect()
 }
 
 impl Weigher for SandboxedWeigher {
     fn weigh(&mut self, step: StepColumns<'_>) -> Result<Vec<f32>> {
-        let source = source(&step, !step.student_logits.is_empty());
+        let source = source(&step);
         let columns = compute(&source, &self.instance.setup().needs)
             .map_err(|reason| Error::failed(format!("weights of step {}: {reason}", step.step)))?;
         let when = When { round: 0, epoch: step.epoch, step: step.step };

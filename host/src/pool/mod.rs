@@ -64,7 +64,7 @@ pub fn shard_done(run: &RunDir, round: u32, shard: u32, expected: usize) -> Resu
 }
 
 /// Every sample of one round.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pool {
     /// In the order of ids; all images have the same size.
     pub samples: Vec<Sample>,

@@ -3,11 +3,12 @@
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint;
 
+use super::proxy::Known;
 use super::{OpenTeacher, ROUND};
 use crate::backend::{Classifier, ClassifierInfo};
 use crate::plan::Plan;
-use crate::policy::{Metadata, Source, compute};
-use crate::pool::{Pool, round_dir};
+use crate::policy::{Column, Source, compute};
+use crate::pool::{Pool, Sample, round_dir};
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, sha256_bytes, sha256_file};
 use crate::{Context, Error, Result};
@@ -135,10 +136,8 @@ pub struct PoolColumns<'a> {
     grades: &'a PoolGrades,
     pub class: Vec<u32>,
     pub id: Vec<u64>,
-    guidance: Vec<f32>,
-    steps: Vec<u32>,
-    seed: Vec<u64>,
-    round: Vec<u32>,
+    student: Option<Vec<f32>>,
+    given: Vec<Column>,
     /// What the teacher sees.
     pub teacher_class: Vec<u32>,
     /// Its probability of `class`.
@@ -153,10 +152,8 @@ impl PoolGrades {
             grades: self,
             class: samples.iter().map(|sample| sample.class).collect(),
             id: samples.iter().map(|sample| sample.id).collect(),
-            guidance: samples.iter().map(|sample| sample.provenance.guidance).collect(),
-            steps: samples.iter().map(|sample| sample.provenance.steps).collect(),
-            seed: samples.iter().map(|sample| sample.provenance.seed).collect(),
-            round: samples.iter().map(|sample| sample.provenance.round).collect(),
+            student: None,
+            given: given(samples, self.classes),
             teacher_class: self.logits.chunks_exact(self.classes).map(arg_max).collect(),
             teacher_p_class: Vec::new(),
         };
@@ -169,6 +166,13 @@ impl PoolGrades {
 }
 
 impl PoolColumns<'_> {
+    /// Adds what is known of the images from elsewhere.
+    pub fn with(mut self, known: Known) -> Self {
+        self.student = known.student;
+        self.given.extend(known.columns);
+        self
+    }
+
     /// What policies may ask for.
     pub fn columns(&self) -> Source<'_> {
         Source {
@@ -176,16 +180,26 @@ impl PoolColumns<'_> {
             class: &self.class,
             id: &self.id,
             teacher: Some(&self.grades.logits),
-            student: None,
+            student: self.student.as_deref(),
             features: self.grades.features.as_ref().map(|(features, width)| (features.as_slice(), *width)),
-            metadata: Some(Metadata {
-                guidance: &self.guidance,
-                steps: &self.steps,
-                seed: &self.seed,
-                round: &self.round,
-            }),
+            given: &self.given,
+            first: 0,
         }
     }
+}
+
+/// What the pool says of its images by itself: how each was drawn, and how many there are of its class.
+pub fn given(samples: &[Sample], classes: usize) -> Vec<Column> {
+    let whole = |name, f: fn(&Sample) -> u64| Column::u64s(name, samples.iter().map(f).collect());
+    let mut counts = vec![0_u64; classes];
+    samples.iter().for_each(|sample| counts[sample.class as usize] += 1);
+    vec![
+        Column::f32s("guidance", 1, samples.iter().map(|sample| sample.provenance.guidance).collect()),
+        whole("steps", |sample| sample.provenance.steps.into()),
+        whole("seed", |sample| sample.provenance.seed),
+        whole("round", |sample| sample.provenance.round.into()),
+        Column::u64s("class.count", samples.iter().map(|sample| counts[sample.class as usize]).collect()),
+    ]
 }
 
 /// The lower class of equals.

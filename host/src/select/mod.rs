@@ -3,6 +3,7 @@
 mod decide;
 mod grades;
 mod policy;
+mod proxy;
 
 use std::collections::BTreeMap;
 
@@ -90,7 +91,9 @@ impl Subset {
 /// and the columns it asks for.
 pub fn check(plan: &Plan, teacher: &ClassifierInfo, progress: &Progress) -> Result<()> {
     match &plan.select.policy {
-        Some(file) => policy::check(plan, file, teacher.features, progress),
+        Some(file) => {
+            policy::check(plan, file, teacher.features, &proxy::known(plan, &Pool::default(), progress)?, progress)
+        }
         None => Ok(()),
     }
 }
@@ -115,7 +118,7 @@ pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTea
     }
     let pool = Pool::read(run, round)?;
     let grades = grades::of_pool(plan, run, &pool, &grades_key, progress, teacher)?;
-    let source = grades.source(&pool)?;
+    let source = grades.source(&pool)?.with(proxy::known(plan, &pool, progress)?);
     let budget = plan.select.keep.of(pool.samples.len());
     let (verdicts, policy, usage) = match &plan.select.policy {
         Some(file) => policy::decide(plan, file, &source.columns(), budget, progress)?,
@@ -132,10 +135,12 @@ pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTea
 
 /// Everything that a decision depends on, beyond the program itself.
 fn key(plan: &Plan, grades_key: &str) -> String {
-    let policy = plan.inputs.get("select.policy").map_or("", |input| &input.sha256);
+    let files = ["policy", "student", "history", "external"];
+    let hash = |name| plan.inputs.get(&format!("select.{name}")).map_or("", |input| &input.sha256);
+    let files = files.map(hash).join("\n");
     let select = &plan.select;
     let parts =
-        format!("{grades_key}\n{policy}\n{}\n{:?}\n{}\n{:?}", plan.run.seed, select.keep, select.config, plan.limits);
+        format!("{grades_key}\n{files}\n{}\n{:?}\n{}\n{:?}", plan.run.seed, select.keep, select.config, plan.limits);
     sha256_bytes(parts.as_bytes())
 }
 

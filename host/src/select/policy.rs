@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use super::decide::{Verdict, by_score, by_selection};
+use super::grades::given;
+use super::proxy::Known;
 use super::{PolicyId, PolicyUse};
 use crate::plan::Plan;
 use crate::policy::{
-    Columns, Env, Limits, Metadata, Policy, PolicyError, PolicyInstance, Role, Sandbox, Scores, Source, Veto, When,
-    compute, to_progress,
+    Columns, Env, Limits, Policy, PolicyError, PolicyInstance, Role, Sandbox, Scores, Source, Veto, When, compute,
+    to_progress,
 };
 use crate::progress::Progress;
 use crate::{Error, Result};
@@ -37,17 +39,18 @@ pub fn decide(plan: &Plan, file: &Path, source: &Source, budget: usize, progress
 }
 
 /// Fails on everything about the policy in `file` that can be known before there is a pool: the file, its role, its
-/// configuration, and the columns it asks for. `features` is how many the teacher gives.
-pub fn check(plan: &Plan, file: &Path, features: Option<usize>, progress: &Progress) -> Result<()> {
-    let metadata = Metadata { guidance: &[], steps: &[], seed: &[], round: &[] };
+/// configuration, and the columns it asks for. `features` is how many the teacher gives, `known` what else would be known of no images.
+pub fn check(plan: &Plan, file: &Path, features: Option<usize>, known: &Known, progress: &Progress) -> Result<()> {
+    let given = [given(&[], plan.data.classes), known.columns.clone()].concat();
     let nothing = Source {
         classes: plan.data.classes,
         class: &[],
         id: &[],
         teacher: Some(&[]),
-        student: None,
+        student: known.student.as_deref(),
         features: features.map(|width| (&[][..], width)),
-        metadata: Some(metadata),
+        given: &given,
+        ..Source::default()
     };
     start(plan, file, &nothing, progress).map(drop)
 }

@@ -133,14 +133,6 @@ pub fn kept() -> (LogSink, Lines) {
 pub fn batch(rows: usize) -> Columns {
     let (class, id) = (vec![0; rows], (0..rows as u64).collect::<Vec<_>>());
     let logits = vec![0.0; 3 * rows];
-    let source = Source {
-        classes: 3,
-        class: &class,
-        id: &id,
-        teacher: Some(&logits),
-        student: None,
-        features: None,
-        metadata: None,
-    };
+    let source = Source { classes: 3, class: &class, id: &id, teacher: Some(&logits), ..Source::default() };
     compute(&source, &["teacher.max-prob".to_owned()]).expect("a sound batch")
 }

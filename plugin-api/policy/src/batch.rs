@@ -47,4 +47,24 @@ pub trait Batch {
     fn u64s(&self, column: &str) -> Result<Vec<u64>, String> {
         self.u64s_range(column, 0, self.rows())
     }
+
+    /// The `k` of `candidates` nearest to each of `rows` by Euclidean distance in an f32 column, nearest first, without
+    /// the row itself: `[rows, k]`. Like the other choices below it is made by the host and costs fuel: one unit for 16
+    /// multiplications, here rows × candidates × width of them. Candidates are rows, none twice.
+    fn k_nearest(&self, column: &str, rows: &[u32], candidates: &[u32], k: u32) -> Result<Vec<u32>, String>;
+    /// At most `budget` of `candidates`, each the farthest from those chosen before it (k-centre greedy, Sener and
+    /// Savarese 2018), in the order of choice. Candidates × budget × width multiplications.
+    fn k_centre(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String>;
+    /// At most `budget` of `candidates` whose mean comes nearest to that of all (herding, Welling 2009), in the order of
+    /// choice. Candidates × budget × width multiplications.
+    fn herding(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String>;
+    /// At most `budget` of `candidates` that make the sum over all of the best cosine similarity largest (facility
+    /// location, Wei, Iyer and Bilmes 2015), in the order of choice. Candidates² × width multiplications.
+    fn facility_location(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String>;
+    /// For each of `candidates` the earlier one that it is a near-duplicate of (cosine at least `cosine`), or itself
+    /// where it is new. At worst candidates² × width multiplications.
+    fn near_duplicates(&self, column: &str, candidates: &[u32], cosine: f32) -> Result<Vec<u32>, String>;
+    /// The `quota` rows with the highest of `scores` (one a row) of each class, or all where a class has fewer, in their
+    /// order. Reads [`crate::column::CLASS`].
+    fn top_per_class(&self, scores: &[f32], quota: u32) -> Result<Vec<u32>, String>;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use crate::bindings::imports::limbeck::policy::data;
+use crate::bindings::imports::limbeck::policy::{data, pool_ops};
 use crate::bindings::lifecycle::exports::limbeck::policy::lifecycle;
 use crate::bindings::planner::exports::limbeck::policy::planner;
 use crate::bindings::scorer::exports::limbeck::policy::scorer;
@@ -161,5 +161,29 @@ impl Batch for data::Batch {
 
     fn gather(&self, column: &str, rows: &[u32]) -> Result<Vec<f32>, String> {
         data::Batch::gather(self, column, rows)
+    }
+
+    fn k_nearest(&self, column: &str, rows: &[u32], candidates: &[u32], k: u32) -> Result<Vec<u32>, String> {
+        pool_ops::k_nearest(self, column, rows, candidates, k)
+    }
+
+    fn k_centre(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String> {
+        pool_ops::k_centre(self, column, candidates, budget)
+    }
+
+    fn herding(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String> {
+        pool_ops::herding(self, column, candidates, budget)
+    }
+
+    fn facility_location(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String> {
+        pool_ops::facility_location(self, column, candidates, budget)
+    }
+
+    fn near_duplicates(&self, column: &str, candidates: &[u32], cosine: f32) -> Result<Vec<u32>, String> {
+        pool_ops::near_duplicates(self, column, candidates, cosine)
+    }
+
+    fn top_per_class(&self, scores: &[f32], quota: u32) -> Result<Vec<u32>, String> {
+        pool_ops::top_per_class(self, scores, quota)
     }
 }

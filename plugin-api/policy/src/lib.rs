@@ -44,8 +44,10 @@
 
 mod batch;
 pub mod column;
+mod groups;
 pub mod math;
 mod role;
+#[cfg(not(target_arch = "wasm32"))]
 mod table;
 
 #[cfg(target_arch = "wasm32")]
@@ -63,6 +65,10 @@ mod host;
 mod host;
 
 pub use batch::{Batch, Column, Kind};
+pub use groups::groups;
 pub use host::{Level, log, metric, random};
-pub use role::{Draw, Env, Planner, Policy, Scorer, Scores, Selection, Selector, Setup, Veto, Weigher, configure};
+pub use role::{
+    Draw, Env, Planner, Policy, Scorer, Scores, Selection, Selector, Setup, Veto, Weigher, configure, within,
+};
+#[cfg(not(target_arch = "wasm32"))]
 pub use table::Table;

@@ -125,3 +125,11 @@ pub fn configure<P: Policy>(config_json: &str, env: &Env) -> Result<P, String> {
     let config = serde_json::from_str(config_json).map_err(|error| format!("config: {error}"))?;
     P::new(config, env)
 }
+
+/// Refuses a number of the configuration that is out of its range (or NaN), with the key and what is expected.
+pub fn within(key: &str, value: f64, range: std::ops::RangeInclusive<f64>) -> Result<(), String> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(format!("`{key}` is {value}, expected {} to {}", range.start(), range.end()))
+}

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use limbeck_pool_ops::{self as pool_ops, Points};
+
 use crate::{Batch, Column, Kind};
 
 enum Numbers {
@@ -69,6 +71,17 @@ impl Table {
         }
     }
 
+    /// An operation of the host over a whole column.
+    fn choose(
+        &self,
+        column: &str,
+        operation: impl FnOnce(&Points<'_>) -> Result<Vec<u32>, pool_ops::Error>,
+    ) -> Result<Vec<u32>, String> {
+        let (numbers, width) = self.floats(column)?;
+        let points = Points::new(numbers, width).map_err(|error| format!("column `{column}`: {error}"))?;
+        operation(&points).map_err(|error| error.to_string())
+    }
+
     fn range(&self, start: usize, rows: usize, width: usize) -> Result<Range<usize>, String> {
         let end = start.checked_add(rows).filter(|&end| end <= self.rows);
         let end = end.ok_or_else(|| format!("rows {start}+{rows} of a batch of {}", self.rows))?;
@@ -124,6 +137,31 @@ impl Batch for Table {
             gathered.extend_from_slice(&numbers[self.range(row as usize, 1, width)?]);
         }
         Ok(gathered)
+    }
+
+    fn k_nearest(&self, column: &str, rows: &[u32], candidates: &[u32], k: u32) -> Result<Vec<u32>, String> {
+        self.choose(column, |points| pool_ops::k_nearest(points, rows, candidates, k as usize))
+    }
+
+    fn k_centre(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String> {
+        self.choose(column, |points| pool_ops::k_centre(points, candidates, budget as usize))
+    }
+
+    fn herding(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String> {
+        self.choose(column, |points| pool_ops::herding(points, candidates, budget as usize))
+    }
+
+    fn facility_location(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String> {
+        self.choose(column, |points| pool_ops::facility_location(points, candidates, budget as usize))
+    }
+
+    fn near_duplicates(&self, column: &str, candidates: &[u32], cosine: f32) -> Result<Vec<u32>, String> {
+        self.choose(column, |points| pool_ops::near_duplicates(points, candidates, cosine))
+    }
+
+    fn top_per_class(&self, scores: &[f32], quota: u32) -> Result<Vec<u32>, String> {
+        let class = self.u64s(crate::column::CLASS)?;
+        pool_ops::top_per_class(&class, scores, quota as usize).map_err(|error| error.to_string())
     }
 }
 

@@ -7,7 +7,8 @@
 
 mod softmax;
 
-use softmax::{Grade, divergence, probabilities};
+use softmax::probabilities;
+pub(crate) use softmax::{Grade, divergence};
 
 /// The numbers of a column, row after row.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,11 +17,53 @@ pub enum Numbers {
     U64(Vec<u64>),
 }
 
+/// A named column of numbers.
 #[derive(Clone, Debug, PartialEq)]
-struct Column {
+pub struct Column {
     name: String,
     width: usize,
     numbers: Numbers,
+}
+
+impl Column {
+    /// Numbers of f32, `width` a row.
+    pub fn f32s(name: &str, width: usize, numbers: Vec<f32>) -> Self {
+        Self { name: name.to_owned(), width, numbers: Numbers::F32(numbers) }
+    }
+
+    /// Whole numbers, one a row.
+    pub fn u64s(name: &str, numbers: Vec<u64>) -> Self {
+        Self { name: name.to_owned(), width: 1, numbers: Numbers::U64(numbers) }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The numbers, row after row, in the one type that holds both kinds (whole numbers up to 2⁵³).
+    pub fn to_f64s(&self) -> Vec<f64> {
+        match &self.numbers {
+            Numbers::F32(numbers) => numbers.iter().map(|&number| number.into()).collect(),
+            Numbers::U64(numbers) => numbers.iter().map(|&number| number as f64).collect(),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        let numbers = match &self.numbers {
+            Numbers::F32(numbers) => numbers.len(),
+            Numbers::U64(numbers) => numbers.len(),
+        };
+        numbers / self.width.max(1)
+    }
+
+    fn window(&self, start: usize, rows: usize) -> Self {
+        let range = start * self.width..(start + rows) * self.width;
+        let numbers = match &self.numbers {
+            Numbers::F32(numbers) => Numbers::F32(numbers[range].to_vec()),
+            Numbers::U64(numbers) => Numbers::U64(numbers[range].to_vec()),
+        };
+        Self { name: self.name.clone(), width: self.width, numbers }
+    }
 }
 
 /// A batch of images as columns of numbers, owned by the host.
@@ -38,6 +81,15 @@ impl Columns {
     /// Name, width and numbers of each column.
     pub fn iter(&self) -> impl Iterator<Item = (&str, usize, &Numbers)> {
         self.columns.iter().map(|column| (column.name.as_str(), column.width, &column.numbers))
+    }
+
+    /// How many numbers a row of an f32 column has, or why there is none.
+    pub fn f32_width(&self, name: &str) -> Result<usize, String> {
+        let (column, ..) = self.range(name, 0, 0)?;
+        match &column.numbers {
+            Numbers::F32(_) => Ok(column.width),
+            Numbers::U64(_) => Err(format!("column `{name}` holds u64 numbers, this needs f32")),
+        }
     }
 
     /// `rows` rows from row `start` of an f32 column, or why not.
@@ -67,23 +119,10 @@ impl Columns {
         }
         Ok((column, start as usize * column.width, end as usize * column.width))
     }
-
-    fn push(&mut self, name: &str, width: usize, numbers: Numbers) {
-        self.columns.push(Column { name: name.to_owned(), width, numbers });
-    }
-}
-
-/// How images were drawn, one entry a row.
-#[derive(Clone, Copy)]
-pub struct Metadata<'a> {
-    pub guidance: &'a [f32],
-    pub steps: &'a [u32],
-    pub seed: &'a [u64],
-    pub round: &'a [u32],
 }
 
 /// What columns are computed from. `None` where the stage doesn't have it: a policy that asks for it is refused.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Source<'a> {
     /// C.
     pub classes: usize,
@@ -97,7 +136,10 @@ pub struct Source<'a> {
     pub student: Option<&'a [f32]>,
     /// Features, rows × the second number.
     pub features: Option<(&'a [f32], usize)>,
-    pub metadata: Option<Metadata<'a>>,
+    /// Columns that the stage gives as they are: provenance, history, aggregates. One row for each of these images, after
+    /// `first` others.
+    pub given: &'a [Column],
+    pub first: usize,
 }
 
 const SCALARS: [&str; 7] = ["max-prob", "margin", "entropy", "p-class", "correct", "rank-class", "loss"];
@@ -113,9 +155,7 @@ impl<'a> Source<'a> {
         }
         names.extend((self.teacher.is_some() && self.student.is_some()).then(|| "kl".to_owned()));
         names.extend(self.features.map(|_| "teacher.features".to_owned()));
-        if self.metadata.is_some() {
-            names.extend(["guidance", "steps", "seed", "round"].map(str::to_owned));
-        }
+        names.extend(self.given.iter().map(|column| column.name.clone()));
         names
     }
 
@@ -130,12 +170,8 @@ impl<'a> Source<'a> {
             teacher: self.teacher.map(logits),
             student: self.student.map(logits),
             features: self.features.map(|(all, width)| (&all[wide(width)], width)),
-            metadata: self.metadata.map(|all| Metadata {
-                guidance: &all.guidance[rows.clone()],
-                steps: &all.steps[rows.clone()],
-                seed: &all.seed[rows.clone()],
-                round: &all.round[rows.clone()],
-            }),
+            given: self.given,
+            first: self.first + rows.start,
         }
     }
 
@@ -146,17 +182,14 @@ impl<'a> Source<'a> {
             ("teacher logits", self.teacher.map_or(logits, <[f32]>::len), logits),
             ("student logits", self.student.map_or(logits, <[f32]>::len), logits),
             ("features", self.features.map_or(0, |(f, _)| f.len()), self.features.map_or(0, |(_, width)| rows * width)),
-            (
-                "provenances",
-                self.metadata
-                    .map_or(rows, |m| m.guidance.len().min(m.steps.len()).min(m.seed.len()).min(m.round.len())),
-                rows,
-            ),
         ];
         for (what, found, expected) in lengths {
             if found != expected {
                 return Err(format!("{found} {what} for {rows} images, expected {expected}"));
             }
+        }
+        if let Some(short) = self.given.iter().find(|column| column.rows() < self.first + rows) {
+            return Err(format!("column `{}` has {} rows of {}", short.name, short.rows(), self.first + rows));
         }
         match self.class.iter().find(|&&class| class as usize >= self.classes) {
             Some(class) => Err(format!("class {class} of {}", self.classes)),
@@ -179,14 +212,16 @@ pub fn compute(source: &Source, needs: &[String]) -> Result<Columns, String> {
     let student = if graded("student.") { grade("student", source.student)? } else { None };
 
     for name in needs {
-        let (width, numbers) = match name.split_once('.') {
+        let found = match name.split_once('.') {
             Some(("teacher", "features")) => source.features.map(|(f, width)| (width, Numbers::F32(f.to_vec()))),
             Some(("teacher", rest)) => column_of("teacher", rest, source.teacher, teacher.as_deref(), source.classes)?,
             Some(("student", rest)) => column_of("student", rest, source.student, student.as_deref(), source.classes)?,
             _ => plain(name, source)?.map(|numbers| (1, numbers)),
-        }
-        .ok_or_else(|| unknown(name, source))?;
-        columns.push(name, width, numbers);
+        };
+        let computed = found.map(|(width, numbers)| Column { name: name.clone(), width, numbers });
+        let given = || source.given.iter().find(|column| column.name == *name);
+        let column = computed.or_else(|| given().map(|column| column.window(source.first, columns.rows)));
+        columns.columns.push(column.ok_or_else(|| unknown(name, source))?);
     }
     Ok(columns)
 }
@@ -238,18 +273,13 @@ fn column_of(
 }
 
 fn plain(name: &str, source: &Source) -> Result<Option<Numbers>, String> {
-    let wide = |numbers: &[u32]| Numbers::U64(numbers.iter().map(|&n| n.into()).collect());
-    Ok(match (name, source.metadata) {
-        ("class", _) => Some(wide(source.class)),
-        ("id", _) => Some(Numbers::U64(source.id.to_vec())),
-        ("kl", _) => match (source.teacher, source.student) {
+    Ok(match name {
+        "class" => Some(Numbers::U64(source.class.iter().map(|&class| class.into()).collect())),
+        "id" => Some(Numbers::U64(source.id.to_vec())),
+        "kl" => match (source.teacher, source.student) {
             (Some(teacher), Some(student)) => Some(Numbers::F32(kl(teacher, student, source)?)),
             _ => None,
         },
-        ("guidance", Some(metadata)) => Some(Numbers::F32(metadata.guidance.to_vec())),
-        ("steps", Some(metadata)) => Some(wide(metadata.steps)),
-        ("seed", Some(metadata)) => Some(Numbers::U64(metadata.seed.to_vec())),
-        ("round", Some(metadata)) => Some(wide(metadata.round)),
         _ => None,
     })
 }

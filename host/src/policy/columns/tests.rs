@@ -1,7 +1,7 @@
 use super::*;
 
 fn source<'a>(class: &'a [u32], id: &'a [u64], teacher: &'a [f32], student: Option<&'a [f32]>) -> Source<'a> {
-    Source { classes: 3, class, id, teacher: Some(teacher), student, features: None, metadata: None }
+    Source { classes: 3, class, id, teacher: Some(teacher), student, ..Source::default() }
 }
 
 fn names(names: &[&str]) -> Vec<String> {

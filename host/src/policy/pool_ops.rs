@@ -1,0 +1,84 @@
+//! The choices over a whole batch that a policy leaves to the host. Paid for before they are made.
+
+use limbeck_pool_ops::{self as ops, Points, cost};
+use wasmtime::component::{Linker, Resource};
+
+use super::imports::{Context, Fallible, burn, lent};
+use super::state::{Lent, State};
+
+/// Multiplications that one unit of fuel pays for.
+const PRODUCTS_PER_FUEL: u64 = 16;
+
+type Batch = Resource<Lent>;
+
+pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut at = linker.instance("limbeck:policy/pool-ops@0.1.0")?;
+    at.func_wrap(
+        "k-nearest",
+        |context: Context, (batch, column, rows, candidates, k): (Batch, String, Vec<u32>, Vec<u32>, u32)| {
+            let price = |width| cost::pairs(rows.len(), candidates.len(), width);
+            choose(context, &batch, &column, price, |points| ops::k_nearest(points, &rows, &candidates, k as usize))
+        },
+    )?;
+    at.func_wrap(
+        "k-centre",
+        |context: Context, (batch, column, candidates, budget): (Batch, String, Vec<u32>, u32)| {
+            let price = |width| cost::greedy(candidates.len(), budget as usize, width);
+            choose(context, &batch, &column, price, |points| ops::k_centre(points, &candidates, budget as usize))
+        },
+    )?;
+    at.func_wrap(
+        "herding",
+        |context: Context, (batch, column, candidates, budget): (Batch, String, Vec<u32>, u32)| {
+            let price = |width| cost::greedy(candidates.len(), budget as usize, width);
+            choose(context, &batch, &column, price, |points| ops::herding(points, &candidates, budget as usize))
+        },
+    )?;
+    at.func_wrap(
+        "facility-location",
+        |context: Context, (batch, column, candidates, budget): (Batch, String, Vec<u32>, u32)| {
+            let price = |width| cost::pairs(candidates.len(), candidates.len(), width);
+            choose(context, &batch, &column, price, |points| {
+                ops::facility_location(points, &candidates, budget as usize)
+            })
+        },
+    )?;
+    at.func_wrap(
+        "near-duplicates",
+        |context: Context, (batch, column, candidates, cosine): (Batch, String, Vec<u32>, f32)| {
+            let price = |width| cost::pairs(candidates.len(), candidates.len(), width);
+            choose(context, &batch, &column, price, |points| ops::near_duplicates(points, &candidates, cosine))
+        },
+    )?;
+    at.func_wrap("top-per-class", top_per_class)
+}
+
+fn choose(
+    mut context: Context,
+    batch: &Batch,
+    column: &str,
+    price: impl FnOnce(usize) -> u64,
+    operation: impl FnOnce(&Points<'_>) -> Result<Vec<u32>, ops::Error>,
+) -> Fallible<Vec<u32>> {
+    let width = match lent(&context, batch)?.columns.f32_width(column) {
+        Ok(width) => width,
+        Err(reason) => return Ok((Err(reason),)),
+    };
+    burn(&mut context, price(width) / PRODUCTS_PER_FUEL)?;
+    let columns = &lent(&context, batch)?.columns;
+    let numbers = columns.f32_range(column, 0, columns.rows() as u32);
+    let chosen = numbers.and_then(|numbers| {
+        let points = Points::new(numbers, width).map_err(|error| format!("column `{column}`: {error}"))?;
+        operation(&points).map_err(|error| error.to_string())
+    });
+    Ok((chosen,))
+}
+
+fn top_per_class(mut context: Context, (batch, scores, quota): (Batch, Vec<f32>, u32)) -> Fallible<Vec<u32>> {
+    burn(&mut context, scores.len() as u64)?;
+    let columns = &lent(&context, &batch)?.columns;
+    let class = columns.u64_range("class", 0, columns.rows() as u32);
+    let kept =
+        class.and_then(|class| ops::top_per_class(class, &scores, quota as usize).map_err(|error| error.to_string()));
+    Ok((kept,))
+}
