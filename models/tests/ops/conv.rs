@@ -27,6 +27,13 @@ const CASES: &[Case] = &[
     ([5, 8, 1, 1], 3, 1, 1, 0, 1),
     ([40, 6, 4, 4], 9, 3, 1, 1, 1),
     ([40, 6, 4, 4], 9, 3, 2, 1, 3),
+    // Winograd: whole tiles, cut tiles, blocks of channels that are not full, wide and no padding, many small images
+    ([2, 16, 8, 8], 16, 3, 1, 1, 1),
+    ([1, 19, 9, 7], 37, 3, 1, 1, 1),
+    ([3, 35, 5, 12], 18, 3, 1, 0, 1),
+    ([2, 16, 6, 6], 83, 3, 1, 2, 1),
+    ([70, 20, 4, 4], 24, 3, 1, 1, 1),
+    ([2, 64, 33, 31], 72, 3, 1, 1, 1),
     // more rows than one tile of patches holds
     ([1, 16, 40, 40], 8, 3, 1, 1, 1),
     ([1, 16, 40, 41], 8, 3, 2, 1, 2),
@@ -129,19 +136,21 @@ fn refuses_what_does_not_fit(device: &Device) {
 /// The order of every sum depends on the sizes alone.
 #[test]
 fn same_bits_with_any_number_of_threads() {
-    let bits = |threads: usize| {
+    let bits = |threads: usize, [inputs, outputs]: [usize; 2]| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let x = Var::from_tensor(&random(1, &[24, 8, 12, 12], &Device::Cpu)).unwrap();
-            let w = Var::from_tensor(&random(2, &[16, 8, 3, 3], &Device::Cpu)).unwrap();
+            let x = Var::from_tensor(&random(1, &[24, inputs, 12, 12], &Device::Cpu)).unwrap();
+            let w = Var::from_tensor(&random(2, &[outputs, inputs, 3, 3], &Device::Cpu)).unwrap();
             let y = conv2d(&x, &w, None, 1, 1, 1).unwrap();
             let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             [values(&y), values(grads.get(&x).unwrap()), values(grads.get(&w).unwrap())]
                 .map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         })
     };
-    let one = bits(1);
-    assert!([2, 3, 7].into_iter().all(|threads| bits(threads) == one));
+    for channels in [[8, 16], [16, 32], [40, 24]] {
+        let one = bits(1, channels);
+        assert!([2, 3, 7].into_iter().all(|threads| bits(threads, channels) == one));
+    }
 }
 
 /// The batch stays as it was when nothing of it needs a gradient.

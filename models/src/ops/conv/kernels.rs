@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::direct;
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
+use super::winograd::{self, Finish};
 use crate::ops::cpu::simd;
 use crate::ops::tile::{Matrix, Write, matmul, split, sum, with_scratch};
 
@@ -68,6 +69,9 @@ fn group_of<'a>(g: &Geometry, image: &'a [f32], group: usize) -> &'a [f32] {
 
 /// `out [n, outputs, oh, ow] = conv(x, w) + bias`.
 pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    if winograd::suits(g) {
+        return winograd::forward(g, x, w, Finish { bias, ..Finish::default() }, out);
+    }
     if direct::suits(g) {
         return direct::forward(g, x, w, bias, out);
     }
@@ -179,6 +183,9 @@ fn turned_kernel(g: &Geometry, w: &[f32]) -> Vec<f32> {
 
 /// The gradient of the kernel, `[outputs, inputs / groups, kh, kw]`.
 pub(super) fn grad_kernel(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    if winograd::suits(g) {
+        return winograd::grad_kernel(g, x, dy, dw);
+    }
     let partials = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, 8);
     if direct::suits_gradient(g) {
         return direct::grad_kernel(g, x, dy, dw, partials);

@@ -4,6 +4,7 @@ mod direct;
 mod geometry;
 mod kernels;
 mod patches;
+mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
