@@ -1,14 +1,18 @@
 //! 2-D convolution with a fast CPU gradient. On other devices, and for other number types, candle's own.
 
 mod direct;
+mod finish;
 mod geometry;
 mod kernels;
+mod normalised;
 mod patches;
 mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use self::finish::Finish;
 use self::geometry::Geometry;
+pub use self::normalised::conv2d_norm;
 use super::cpu::applies;
 use super::tile::{view, with_view};
 
@@ -50,7 +54,7 @@ impl Conv2d {
         let shape = Shape::from(self.0.out_shape());
         let mut out = vec![0.0; shape.elem_count()];
         if !out.is_empty() {
-            kernels::forward(&self.0, x, w, bias, &mut out);
+            kernels::forward(&self.0, x, w, Finish::bias(bias), &mut out);
         }
         (CpuStorage::F32(out), shape)
     }

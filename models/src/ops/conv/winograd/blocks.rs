@@ -1,5 +1,7 @@
 //! Between planes of pixels and blocks of sixteen channels a pixel, several of both at a time.
 
+use crate::ops::conv::finish::Finish;
+
 /// Channels of a block: the floats of the longest vector.
 pub(super) const BLOCK: usize = 16;
 
@@ -9,24 +11,6 @@ pub(super) struct Rows {
     pub first: usize,
     pub width: usize,
     pub pitch: usize,
-}
-
-/// What is done to the sums of a convolution before they are stored.
-#[derive(Clone, Copy, Default)]
-pub(in crate::ops::conv) struct Finish<'a> {
-    /// Added to all pixels of a channel, `[outputs]`.
-    pub bias: Option<&'a [f32]>,
-    /// Added pixel by pixel, of the output's shape.
-    pub residual: Option<&'a [f32]>,
-    /// Whether the result passes through `max(0, ·)`, after the additions.
-    pub relu: bool,
-}
-
-impl<'a> Finish<'a> {
-    /// The part for outputs `range` of the flat result; `bias` stays whole.
-    pub fn part(self, range: std::ops::Range<usize>) -> Self {
-        Self { residual: self.residual.map(|all| &all[range]), ..self }
-    }
 }
 
 /// Planes of pixels in a slice: channel `c` starts at `c * stride`. Up to [`BLOCK`] channels of `pixels` pixels.
@@ -68,7 +52,8 @@ pub(super) fn gather(planes: &[f32], channels: Channels, blocks: &mut [f32], row
 /// Writes blocks back to planes, finished; `finish` is that of these channels, and its residual starts where `planes` does.
 pub(super) fn scatter(blocks: &[f32], rows: Rows, planes: &mut [f32], channels: Channels, finish: Finish<'_>) {
     channels.check(planes.len(), rows, blocks.len());
-    assert!(finish.bias.is_none_or(|bias| bias.len() >= channels.count), "a bias too few");
+    let enough = |values: &[f32]| values.len() >= channels.count;
+    assert!(finish.scale.is_none_or(enough) && finish.shift.is_none_or(enough), "fewer factors than channels");
     assert!(finish.residual.is_none_or(|residual| residual.len() >= planes.len()), "a residual too short");
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
@@ -80,8 +65,7 @@ pub(super) fn scatter(blocks: &[f32], rows: Rows, planes: &mut [f32], channels: 
         let block = &blocks[place.next() * BLOCK..][..BLOCK];
         for (c, &sum) in block.iter().take(channels.count).enumerate() {
             let at = c * channels.stride + pixel;
-            let value = sum + finish.bias.map_or(0.0, |bias| bias[c]) + finish.residual.map_or(0.0, |r| r[at]);
-            planes[at] = if finish.relu && value < 0.0 { 0.0 } else { value };
+            planes[at] = finish.value(sum, c, at);
         }
     }
 }
@@ -170,8 +154,11 @@ mod wide {
                 let channels_left = channels.count.saturating_sub(half);
                 for (c, mut sums) in transposed(tile).into_iter().enumerate().take(channels_left) {
                     let at = (half + c) * channels.stride + first;
-                    if let Some(bias) = finish.bias {
-                        sums = _mm256_add_ps(sums, _mm256_set1_ps(bias[half + c]));
+                    if let Some(scale) = finish.scale {
+                        sums = _mm256_mul_ps(sums, _mm256_set1_ps(scale[half + c]));
+                    }
+                    if let Some(shift) = finish.shift {
+                        sums = _mm256_add_ps(sums, _mm256_set1_ps(shift[half + c]));
                     }
                     if let Some(residual) = finish.residual {
                         sums = _mm256_add_ps(sums, load(&residual[at..at + count]));

@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::blocks::{BLOCK, Channels, Finish, Rows, scatter};
+use super::blocks::{BLOCK, Channels, Rows, scatter};
 use super::product::Product;
 use super::transform::{FREQUENCIES, Map, Places, TILE, Transform};
 use super::{Plan, Spread};
+use crate::ops::conv::finish::Finish;
 use crate::ops::conv::geometry::Geometry;
 use crate::ops::tile::with_scratch;
 

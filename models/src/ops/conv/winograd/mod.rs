@@ -7,16 +7,17 @@ mod blocks;
 mod gradient;
 mod product;
 mod transform;
+mod wide;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-pub(super) use self::blocks::Finish;
 use self::blocks::{BLOCK, Channels, Rows, gather, scatter};
 pub(super) use self::gradient::grad_kernel;
 use self::product::Product;
 use self::transform::{FREQUENCIES, Map, Places, STEP, TILE, Transform};
+use super::finish::Finish;
 use super::geometry::Geometry;
 use crate::ops::tile::with_scratch;
 
@@ -158,19 +159,23 @@ impl Plan {
     /// The transformed kernels: for each panel of outputs `[36, inputs, outputs of the panel]`.
     fn kernel(&self, w: &[f32], to: &mut [f32]) {
         let inputs = self.input.channels;
-        let (taps, panel) = (inputs * 9, FREQUENCIES * inputs * PANEL);
-        to.par_chunks_mut(panel).zip(w.par_chunks(PANEL * taps)).for_each(|(to, w)| {
-            let width = to.len() / (FREQUENCIES * inputs);
-            with_scratch(taps * BLOCK, |strip| {
-                for (block, w) in w.chunks(BLOCK * taps).enumerate() {
-                    let channels = Channels { count: w.len() / taps, stride: taps, pixels: taps };
-                    gather(w, channels, strip, Rows { first: 0, width: taps, pitch: taps });
-                    let from_places = Places { square: 9 * BLOCK, row: 3 * BLOCK, column: BLOCK };
-                    let to_places = Places { square: width, row: TILE * inputs * width, column: inputs * width };
-                    let to = &mut to[block * BLOCK..];
-                    Transform { map: Map::Kernel, squares: inputs, from: strip, from_places, to, to_places }.run();
-                }
-            });
+        let panels = to.par_chunks_mut(FREQUENCIES * inputs * PANEL).zip(w.par_chunks(PANEL * inputs * 9));
+        panels.for_each(|(to, w)| self.panel(w, to));
+    }
+
+    /// The transformed kernels of one panel.
+    fn panel(&self, w: &[f32], to: &mut [f32]) {
+        let inputs = self.input.channels;
+        let (taps, width) = (inputs * 9, to.len() / (FREQUENCIES * inputs));
+        with_scratch(taps * BLOCK, |strip| {
+            for (block, w) in w.chunks(BLOCK * taps).enumerate() {
+                let channels = Channels { count: w.len() / taps, stride: taps, pixels: taps };
+                gather(w, channels, strip, Rows { first: 0, width: taps, pitch: taps });
+                let from_places = Places { square: 9 * BLOCK, row: 3 * BLOCK, column: BLOCK };
+                let to_places = Places { square: width, row: TILE * inputs * width, column: inputs * width };
+                let to = &mut to[block * BLOCK..];
+                Transform { map: Map::Kernel, squares: inputs, from: strip, from_places, to, to_places }.run();
+            }
         });
     }
 
@@ -185,7 +190,11 @@ impl Plan {
                 self.transform(&self.input, Map::Input, x, units.clone(), v, from);
                 with_scratch(FREQUENCIES * to.pitch, |m| {
                     self.multiply(tiles, (v, from), kernel, (m, to));
-                    self.finish(units, m, to, finish, out);
+                    let len = self.output.image();
+                    self.finish(units, (m, to), self.output.channels, |image, write| {
+                        let range = image * len..(image + 1) * len;
+                        write(&mut out[range.clone()], finish.part(range));
+                    });
                 });
             });
         }
@@ -216,27 +225,34 @@ impl Plan {
         }
     }
 
-    /// From products to pixels.
-    fn finish(&self, units: Range<usize>, m: &[f32], spread: Spread, finish: Finish<'_>, out: &mut [f32]) {
-        let side = &self.output;
-        let (pitch, plane) = (self.tiles_x * STEP, side.height * side.width);
+    /// From products to pixels of `channels` outputs. `lend` calls what it is given with these planes of an image and
+    /// what follows.
+    fn finish<'f>(
+        &self,
+        units: Range<usize>,
+        (m, spread): (&[f32], Spread),
+        channels: usize,
+        mut lend: impl FnMut(usize, &mut dyn FnMut(&mut [f32], Finish<'f>)),
+    ) {
+        let (pitch, plane) = (self.tiles_x * STEP, self.output.height * self.output.width);
         let to_places = Places { square: STEP * BLOCK, row: pitch * BLOCK, column: BLOCK };
-        let rows = Rows { first: 0, width: side.width, pitch };
+        let rows = Rows { first: 0, width: self.output.width, pitch };
         with_scratch(STEP * pitch * BLOCK, |strip| {
             for (index, unit) in units.enumerate() {
                 let (image, y) = (unit / self.tiles_y, unit % self.tiles_y * STEP);
-                for block in 0..side.blocks() {
-                    let from = &m[index * self.tiles_x * spread.tile + block * spread.block..];
-                    let (squares, from_places) = (self.tiles_x, spread.places());
-                    Transform { map: Map::Output, squares, from, from_places, to: strip, to_places }.run();
-                    let count = (side.channels - block * BLOCK).min(BLOCK);
-                    let pixels = (side.height - y).min(STEP) * side.width;
-                    let at = image * side.image() + block * BLOCK * plane + y * side.width;
-                    let end = at + (count - 1) * plane + pixels;
-                    let bias = finish.bias.map(|bias| &bias[block * BLOCK..]);
-                    let finish = Finish { bias, ..finish.part(at..end) };
-                    scatter(strip, rows, &mut out[at..end], Channels { count, stride: plane, pixels }, finish);
-                }
+                lend(image, &mut |out, finish| {
+                    for first in (0..channels).step_by(BLOCK) {
+                        let from = &m[index * self.tiles_x * spread.tile + first / BLOCK * spread.block..];
+                        let (squares, from_places) = (self.tiles_x, spread.places());
+                        Transform { map: Map::Output, squares, from, from_places, to: strip, to_places }.run();
+                        let count = (channels - first).min(BLOCK);
+                        let pixels = (self.output.height - y).min(STEP) * self.output.width;
+                        let at = first * plane + y * self.output.width;
+                        let end = at + (count - 1) * plane + pixels;
+                        let finish = finish.from_channel(first).part(at..end);
+                        scatter(strip, rows, &mut out[at..end], Channels { count, stride: plane, pixels }, finish);
+                    }
+                });
             }
         });
     }
@@ -245,6 +261,9 @@ impl Plan {
 /// `out [n, outputs, oh, ow] = conv(x, w)`, finished.
 pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], finish: Finish<'_>, out: &mut [f32]) {
     let plan = Plan::new(g);
+    if wide::suits(&plan, g.n) {
+        return wide::forward(&plan, g.n, x, w, finish, out);
+    }
     with_scratch(FREQUENCIES * g.inputs * plan.output.padded(), |kernel| {
         plan.kernel(w, kernel);
         let (kernel, images) = (&*kernel, plan.images(g.n));

@@ -31,7 +31,7 @@ impl Product<'_> {
             return;
         }
         let blocks = self.width / BLOCK - 1;
-        assert!(self.width % BLOCK == 0, "a product of {} columns", self.width);
+        assert!(self.width.is_multiple_of(BLOCK), "a product of {} columns", self.width);
         assert!((self.rows - 1) * self.out_row + blocks * self.out_block + BLOCK <= self.out.len(), "out too short");
         if self.depth > 0 {
             let last = self.depth - 1;
@@ -98,7 +98,6 @@ impl Product<'_> {
             let step = match self.rows - row {
                 left if left >= 12 && V <= 2 && S::REGISTER_COUNT >= 32 => {
                     self.block::<S, 12, V>(simd, row, first);
-                    debug_assert!(left >= 12);
                     12
                 }
                 7 | 8 | 4 | 5 => {
