@@ -9,6 +9,7 @@ mod kd_loss;
 mod linear;
 mod norm;
 mod pool;
+pub mod profile;
 mod tile;
 
 pub use attention::attention;

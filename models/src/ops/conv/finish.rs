@@ -29,7 +29,7 @@ impl<'a> Finish<'a> {
     }
 
     /// The part for the channels from `first` on; the residual stays.
-    pub fn from_channel(self, first: usize) -> Self {
+    pub fn channels_from(self, first: usize) -> Self {
         Self { scale: self.scale.map(|all| &all[first..]), shift: self.shift.map(|all| &all[first..]), ..self }
     }
 

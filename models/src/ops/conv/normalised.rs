@@ -7,6 +7,7 @@ use super::geometry::Geometry;
 use super::{conv2d, kernels};
 use crate::ops::batch_norm::{Norm, batch_norm};
 use crate::ops::cpu::applies;
+use crate::ops::profile::{Kind, timed};
 use crate::ops::tile::view;
 
 /// `relu((conv(x, w) − mean) / √(var + ε) · weight + bias + residual)` with the running statistics `(mean, var)`.
@@ -54,7 +55,8 @@ impl ConvNorm {
         if !out.is_empty() {
             let (scale, shift) = (Some(&self.scale[..]), Some(&self.shift[..]));
             let finish = Finish { scale, shift, residual, relu: self.relu };
-            kernels::forward(&self.geometry, x, w, finish, &mut out);
+            let run = || kernels::forward(&self.geometry, x, w, finish, &mut out);
+            timed(Kind::Convolution, self.geometry.operations(), run);
         }
         (CpuStorage::F32(out), shape)
     }

@@ -249,7 +249,7 @@ impl Plan {
                         let pixels = (self.output.height - y).min(STEP) * self.output.width;
                         let at = first * plane + y * self.output.width;
                         let end = at + (count - 1) * plane + pixels;
-                        let finish = finish.from_channel(first).part(at..end);
+                        let finish = finish.channels_from(first).part(at..end);
                         scatter(strip, rows, &mut out[at..end], Channels { count, stride: plane, pixels }, finish);
                     }
                 });

@@ -42,7 +42,7 @@ pub(super) fn forward(plan: &Plan, n: usize, x: &[f32], w: &[f32], finish: Finis
                         plan.multiply(range(block).len() * plan.tiles_x, (v, from), kernel, (m, to));
                         plan.finish(range(block), (m, to), PANEL, |image, write| {
                             let index = image * panels + panel;
-                            let finish = finish.from_channel(panel * PANEL).part(index * part..(index + 1) * part);
+                            let finish = finish.channels_from(panel * PANEL).part(index * part..(index + 1) * part);
                             // SAFETY: these channels of this image belong to this task and this call alone.
                             write(unsafe { out.plane(index) }, finish);
                         });
