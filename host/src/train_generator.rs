@@ -118,9 +118,7 @@ impl<'a> Training<'a> {
             ema.restore(&averages)?;
         }
         let (step, simple, bound) = match &saved {
-            Some(file) => {
-                (number(file, "step")?, Running::restore("simple", file)?, Running::restore("bound", file)?)
-            }
+            Some(file) => (number(file, "step")?, Running::restore("simple", file)?, Running::restore("bound", file)?),
             None => (0, Running::default(), Running::default()),
         };
         truncate_metrics(run, step)?;

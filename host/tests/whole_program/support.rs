@@ -61,7 +61,8 @@ pub fn finish(mut command: Command) -> Output {
 /// Everything that must be the same after an interruption: shards, subset, students, trained weights and metrics, by path.
 pub fn results(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for folder in ["pool", "subset", "checkpoints", "metrics.jsonl", "classifier.safetensors", "generator.safetensors"] {
+    for folder in ["pool", "subset", "checkpoints", "metrics.jsonl", "classifier.safetensors", "generator.safetensors"]
+    {
         collect(&out.join(folder), out, &mut files);
     }
     files.retain(|path, _| !path.to_string_lossy().contains("usage"));

@@ -45,6 +45,7 @@
 mod batch;
 pub mod column;
 pub mod math;
+mod options;
 mod role;
 mod table;
 
@@ -63,6 +64,9 @@ mod host;
 mod host;
 
 pub use batch::{Batch, Column, Kind};
+#[cfg(not(target_arch = "wasm32"))]
+pub use host::feed_random;
 pub use host::{Level, log, metric, random};
+pub use options::{Model, within};
 pub use role::{Draw, Env, Planner, Policy, Scorer, Scores, Selection, Selector, Setup, Veto, Weigher, configure};
 pub use table::Table;

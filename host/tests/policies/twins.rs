@@ -1,0 +1,208 @@
+//! Every policy of the library as the component that users run and as its native twin, on the same columns: equal bit for
+//! bit, errors and random numbers included. A new policy is one line in [`library`].
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use limbeck::policy::{Env, Limits, Policy, PolicyInstance, Role, Sandbox, When};
+use limbeck::seed::{Purpose, rng};
+use limbeck_policy as sdk;
+use rand::RngCore;
+
+use super::component;
+use super::pool::{FEATURES, Pool, table};
+
+const STEPS: u64 = 100;
+
+/// A policy and the configurations under which it is compared.
+struct Twin {
+    name: &'static str,
+    role: Role,
+    configs: &'static [&'static str],
+    /// Both on one pool at one time.
+    compare: fn(&mut PolicyInstance, &str, &Pool, When),
+    /// What the native one says of a configuration.
+    accepts: fn(&str, &sdk::Env) -> Result<sdk::Setup, String>,
+}
+
+#[rustfmt::skip]
+fn library() -> Vec<Twin> {
+    vec![
+        // Selection.
+        selector::<limbeck_policy_class_balance::ClassBalance>(&["{}"]),
+        scorer::<limbeck_policy_disagreement::Disagreement>(&["{}", r#"{"only-where-differ": true}"#]),
+        scorer::<limbeck_policy_el2n::El2n>(&["{}", r#"{"target": "teacher", "prefer": "easy"}"#]),
+        scorer::<limbeck_policy_entropy::Entropy>(&["{}", r#"{"prefer": "certain", "of": "student"}"#]),
+        scorer::<limbeck_policy_external_filter::ExternalFilter>(&[r#"{"column": "teacher.p-class"}"#]),
+        scorer::<limbeck_policy_least_confidence::LeastConfidence>(&["{}", r#"{"of": "student"}"#]),
+        scorer::<limbeck_policy_margin::Margin>(&["{}", r#"{"of": "student"}"#]),
+        selector::<limbeck_policy_prototype_distance::PrototypeDistance>(&["{}", r#"{"prefer": "unusual"}"#]),
+        scorer::<limbeck_policy_teacher_filter::TeacherFilter>(&["{}", r#"{"top": 3, "min-probability": 0.01, "above-chance": true}"#]),
+        // Weighting.
+        weigher::<limbeck_policy_confidence::Confidence>(&["{}", r#"{"gamma": 0.37}"#]),
+        weigher::<limbeck_policy_entropy_weight::EntropyWeight>(&["{}"]),
+        weigher::<limbeck_policy_focal::Focal>(&["{}", r#"{"gamma": 0.5}"#]),
+        weigher::<limbeck_policy_focal_kd::FocalKd>(&["{}", r#"{"gamma": 0.5, "floor": 0.2}"#]),
+        weigher::<limbeck_policy_generation_curriculum::GenerationCurriculum>(&["{}", r#"{"by": "steps", "from": 90, "to": 10, "width": 20}"#]),
+        weigher::<limbeck_policy_selective_backprop::SelectiveBackprop>(&["{}", r#"{"keep": 0.2}"#]),
+        weigher::<limbeck_policy_self_paced::SelfPaced>(&["{}", r#"{"loss": "class", "start": 0.5}"#]),
+        weigher::<limbeck_policy_small_loss::SmallLoss>(&["{}", r#"{"loss": "kl", "drop": 0.6}"#]),
+        weigher::<limbeck_policy_uniform::Uniform>(&["{}"]),
+        weigher::<limbeck_policy_weighted_soft_labels::WeightedSoftLabels>(&["{}"]),
+    ]
+}
+
+fn accepts<P: sdk::Policy>(config: &str, env: &sdk::Env) -> Result<sdk::Setup, String> {
+    sdk::configure::<P>(config, env).map(|policy| sdk::Setup { needs: policy.needs(), reasons: policy.reasons() })
+}
+
+fn scorer<P: sdk::Scorer>(configs: &'static [&'static str]) -> Twin {
+    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool, when: When| {
+        let columns = pool.columns(&instance.setup().needs);
+        let want = native::<P>(config, pool, when).score(&at(&columns, when)).unwrap();
+        let got = instance.score(columns, when).unwrap();
+        assert_eq!(bits(&got.values), bits(&want.values));
+        let vetoes: Vec<_> = got.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect();
+        assert_eq!(vetoes, want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
+    };
+    Twin { name: P::NAME, role: Role::Scorer, configs, compare, accepts: accepts::<P> }
+}
+
+fn selector<P: sdk::Selector>(configs: &'static [&'static str]) -> Twin {
+    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool, when: When| {
+        let columns = pool.columns(&instance.setup().needs);
+        let rows = pool.class.len() as u32;
+        for budget in [0, 1, rows / 3, rows, 10_000] {
+            let want = native::<P>(config, pool, when).select(&at(&columns, when), budget).unwrap();
+            let got = instance.select(columns.clone(), budget, when).unwrap();
+            assert_eq!(got.keep, want.keep, "budget {budget}");
+            let vetoes: Vec<_> = got.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect();
+            assert_eq!(vetoes, want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
+        }
+    };
+    Twin { name: P::NAME, role: Role::Selector, configs, compare, accepts: accepts::<P> }
+}
+
+fn weigher<P: sdk::Weigher>(configs: &'static [&'static str]) -> Twin {
+    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool, when: When| {
+        let columns = pool.columns(&instance.setup().needs);
+        let want = native::<P>(config, pool, when).weigh(&at(&columns, when)).unwrap();
+        let got = instance.weigh(columns, when).unwrap();
+        assert_eq!(bits(&got), bits(&want));
+    };
+    Twin { name: P::NAME, role: Role::Weigher, configs, compare, accepts: accepts::<P> }
+}
+
+fn env(classes: usize) -> sdk::Env {
+    sdk::Env { classes: classes as u32, feature_dim: FEATURES as u32, total_steps: STEPS }
+}
+
+/// A fresh native policy that gets the random numbers of the sandbox.
+fn native<P: sdk::Policy>(config: &str, pool: &Pool, when: When) -> P {
+    let mut random = rng(0, Purpose::Policy, when.step ^ u64::from(when.round) << 40);
+    sdk::feed_random((0..pool.class.len()).map(|_| random.next_u64()));
+    sdk::configure(config, &env(pool.classes)).unwrap()
+}
+
+fn at(columns: &limbeck::policy::Columns, when: When) -> sdk::Table {
+    let mut table = table(columns);
+    (table.round, table.epoch, table.step) = (when.round, when.epoch, when.step);
+    table
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// The pools that every policy must stand, beside the random one: two classes, one, all equal, one image, none.
+fn pools() -> Vec<Pool> {
+    vec![
+        Pool::random(257, 10),
+        Pool::random(64, 2),
+        Pool::random(20, 1),
+        Pool::equal(33, 10),
+        Pool::random(1, 3),
+        Pool::random(0, 10),
+    ]
+}
+
+fn agree(role: Role) {
+    let sandbox = Sandbox::new().unwrap();
+    let times = [When::default(), When { round: 1, epoch: 7, step: 93 }];
+    for twin in library().iter().filter(|twin| twin.role == role) {
+        let policy = Policy::open(&sandbox, &component(twin.name)).unwrap();
+        assert_eq!(policy.roles(), [role], "{}", twin.name);
+        for (config, pool) in
+            twin.configs.iter().flat_map(|config| pools().into_iter().map(move |pool| (*config, pool)))
+        {
+            eprintln!("{} {config}: {} images of {} classes", twin.name, pool.class.len(), pool.classes);
+            let native = env(pool.classes);
+            let sandboxed = Env {
+                config_json: config.into(),
+                classes: native.classes,
+                feature_dim: native.feature_dim,
+                total_steps: native.total_steps,
+            };
+            let started = policy.start(&sandboxed, 0, &Limits::default(), Arc::new(|_, line| panic!("{line}")));
+            match ((twin.accepts)(config, &native), started) {
+                (Ok(setup), Ok(mut instance)) => {
+                    assert_eq!(instance.info().name, twin.name);
+                    assert!(!instance.info().summary.is_empty());
+                    assert_eq!((&instance.setup().needs, &instance.setup().reasons), (&setup.needs, &setup.reasons));
+                    times.iter().for_each(|&when| (twin.compare)(&mut instance, config, &pool, when));
+                }
+                (Err(want), Err(got)) => assert!(got.to_string().contains(&want), "{got}, natively: {want}"),
+                (want, got) => panic!("natively {want:?}, in the sandbox {:?}", got.map(|_| ())),
+            }
+        }
+    }
+}
+
+#[test]
+fn scorers_agree_with_their_native_twins() {
+    agree(Role::Scorer);
+}
+
+#[test]
+fn selectors_agree_with_their_native_twins() {
+    agree(Role::Selector);
+}
+
+#[test]
+fn weighers_agree_with_their_native_twins() {
+    agree(Role::Weigher);
+}
+
+/// The names of the folders in `policies/`.
+fn folders() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let entries = std::fs::read_dir(root.join("policies")).unwrap().map(|entry| entry.unwrap());
+    entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn every_folder_has_its_twin_compared() {
+    let compared: BTreeSet<String> = library().iter().map(|twin| twin.name.to_owned()).collect();
+    assert_eq!(folders(), compared, "a folder of policies/ and its line in `library` bear the name of the policy");
+}
+
+#[test]
+fn every_folder_is_on_the_reference_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/policies.md");
+    let page = std::fs::read_to_string(&page).unwrap();
+    for name in folders() {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/policies.md has no row for `{name}`");
+    }
+}
+
+/// A misspelt key is an error under every policy, and its message names the key.
+#[test]
+fn unknown_keys_are_refused() {
+    for twin in library() {
+        let mut config: serde_json::Value = serde_json::from_str(twin.configs[0]).unwrap();
+        config["no-such-key"] = 1.into();
+        let error = (twin.accepts)(&config.to_string(), &env(10)).unwrap_err();
+        assert!(error.contains("no-such-key"), "{}: {error}", twin.name);
+    }
+}
