@@ -8,6 +8,7 @@ use rand::Rng;
 pub const FEATURES: usize = 6;
 
 /// A pool with everything that a column can be made of: sure and unsure teachers, an early student.
+#[derive(Clone)]
 pub struct Pool {
     pub classes: usize,
     pub class: Vec<u32>,
@@ -54,6 +55,14 @@ impl Pool {
             guidance: same(&one.guidance),
             ..Self::random(rows, classes)
         }
+    }
+
+    /// The same images under a student that says of each what it said of one `times` rows before.
+    pub fn after(&self, times: usize) -> Self {
+        let mut later = self.clone();
+        let rows = self.class.len();
+        later.student.rotate_right(times.checked_rem(rows).unwrap_or(0) * self.classes);
+        later
     }
 
     /// What [`limbeck::policy`] computes columns from.

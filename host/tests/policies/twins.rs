@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use limbeck::policy::{Env, Limits, Policy, PolicyInstance, Role, Sandbox, When};
+use limbeck::policy::{Env, Limits, Policy, PolicyInstance, Role, Sandbox, Veto, When};
 use limbeck::seed::{Purpose, rng};
 use limbeck_policy as sdk;
 use rand::RngCore;
@@ -20,8 +20,8 @@ struct Twin {
     name: &'static str,
     role: Role,
     configs: &'static [&'static str],
-    /// Both on one pool at one time.
-    compare: fn(&mut PolicyInstance, &str, &Pool, When),
+    /// Both on one pool.
+    compare: fn(&mut PolicyInstance, &str, &Pool),
     /// What the native one says of a configuration.
     accepts: fn(&str, &sdk::Env) -> Result<sdk::Setup, String>,
 }
@@ -32,19 +32,29 @@ fn library() -> Vec<Twin> {
         // Selection.
         selector::<limbeck_policy_class_balance::ClassBalance>(&["{}"]),
         scorer::<limbeck_policy_disagreement::Disagreement>(&["{}", r#"{"only-where-differ": true}"#]),
-        scorer::<limbeck_policy_el2n::El2n>(&["{}", r#"{"target": "teacher", "prefer": "easy"}"#]),
+        scorer::<limbeck_policy_el2n::El2n>(&["{}", r#"{"of": "student", "target": "teacher", "prefer": "easy"}"#]),
         scorer::<limbeck_policy_entropy::Entropy>(&["{}", r#"{"prefer": "certain", "of": "student"}"#]),
         scorer::<limbeck_policy_external_filter::ExternalFilter>(&[r#"{"column": "teacher.p-class"}"#]),
+        selector::<limbeck_policy_facility_location::FacilityLocation>(&["{}", r#"{"per-class": false}"#]),
+        scorer::<limbeck_policy_grand::Grand>(&["{}"]),
+        selector::<limbeck_policy_herding::Herding>(&["{}", r#"{"per-class": false}"#]),
+        selector::<limbeck_policy_k_centre::KCentre>(&["{}", r#"{"per-class": false}"#]),
         scorer::<limbeck_policy_least_confidence::LeastConfidence>(&["{}", r#"{"of": "student"}"#]),
         scorer::<limbeck_policy_margin::Margin>(&["{}", r#"{"of": "student"}"#]),
+        selector::<limbeck_policy_near_duplicates::NearDuplicates>(&["{}", r#"{"similarity": 0.3}"#]),
         selector::<limbeck_policy_prototype_distance::PrototypeDistance>(&["{}", r#"{"prefer": "unusual"}"#]),
         scorer::<limbeck_policy_teacher_filter::TeacherFilter>(&["{}", r#"{"top": 3, "min-probability": 0.01, "above-chance": true}"#]),
         // Weighting.
+        weigher::<limbeck_policy_aum::Aum>(&["{}", r#"{"drop": 0.6, "warm-up": 1}"#]),
+        weigher::<limbeck_policy_cartography::Cartography>(&["{}", r#"{"prefer": "hard", "warm-up": 1}"#]),
+        weigher::<limbeck_policy_class_balanced::ClassBalanced>(&["{}", r#"{"beta": 0.9}"#]),
         weigher::<limbeck_policy_confidence::Confidence>(&["{}", r#"{"gamma": 0.37}"#]),
         weigher::<limbeck_policy_entropy_weight::EntropyWeight>(&["{}"]),
         weigher::<limbeck_policy_focal::Focal>(&["{}", r#"{"gamma": 0.5}"#]),
         weigher::<limbeck_policy_focal_kd::FocalKd>(&["{}", r#"{"gamma": 0.5, "floor": 0.2}"#]),
+        weigher::<limbeck_policy_forgetting::Forgetting>(&["{}"]),
         weigher::<limbeck_policy_generation_curriculum::GenerationCurriculum>(&["{}", r#"{"by": "steps", "from": 90, "to": 10, "width": 20}"#]),
+        weigher::<limbeck_policy_info_batch::InfoBatch>(&["{}", r#"{"drop": 0.9}"#]),
         weigher::<limbeck_policy_selective_backprop::SelectiveBackprop>(&["{}", r#"{"keep": 0.2}"#]),
         weigher::<limbeck_policy_self_paced::SelfPaced>(&["{}", r#"{"loss": "class", "start": 0.5}"#]),
         weigher::<limbeck_policy_small_loss::SmallLoss>(&["{}", r#"{"loss": "kl", "drop": 0.6}"#]),
@@ -58,54 +68,79 @@ fn accepts<P: sdk::Policy>(config: &str, env: &sdk::Env) -> Result<sdk::Setup, S
 }
 
 fn scorer<P: sdk::Scorer>(configs: &'static [&'static str]) -> Twin {
-    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool, when: When| {
+    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool| {
+        let mut twin = native::<P>(config, pool);
         let columns = pool.columns(&instance.setup().needs);
-        let want = native::<P>(config, pool, when).score(&at(&columns, when)).unwrap();
-        let got = instance.score(columns, when).unwrap();
-        assert_eq!(bits(&got.values), bits(&want.values));
-        let vetoes: Vec<_> = got.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect();
-        assert_eq!(vetoes, want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
+        for when in TIMES {
+            let want = twin.score(&at(&columns, when)).unwrap();
+            let got = instance.score(columns.clone(), when).unwrap();
+            assert_eq!(bits(&got.values), bits(&want.values));
+            assert_eq!(pairs(&got.vetoes), want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
+        }
     };
     Twin { name: P::NAME, role: Role::Scorer, configs, compare, accepts: accepts::<P> }
 }
 
 fn selector<P: sdk::Selector>(configs: &'static [&'static str]) -> Twin {
-    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool, when: When| {
+    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool| {
+        let mut twin = native::<P>(config, pool);
         let columns = pool.columns(&instance.setup().needs);
         let rows = pool.class.len() as u32;
         for budget in [0, 1, rows / 3, rows, 10_000] {
-            let want = native::<P>(config, pool, when).select(&at(&columns, when), budget).unwrap();
-            let got = instance.select(columns.clone(), budget, when).unwrap();
+            let want = twin.select(&at(&columns, When::default()), budget).unwrap();
+            let got = instance.select(columns.clone(), budget, When::default()).unwrap();
             assert_eq!(got.keep, want.keep, "budget {budget}");
-            let vetoes: Vec<_> = got.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect();
-            assert_eq!(vetoes, want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
+            assert_eq!(pairs(&got.vetoes), want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
         }
     };
     Twin { name: P::NAME, role: Role::Selector, configs, compare, accepts: accepts::<P> }
 }
 
+/// Weighers learn: the student changes from epoch to epoch, and states must be the same bytes.
 fn weigher<P: sdk::Weigher>(configs: &'static [&'static str]) -> Twin {
-    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool, when: When| {
-        let columns = pool.columns(&instance.setup().needs);
-        let want = native::<P>(config, pool, when).weigh(&at(&columns, when)).unwrap();
-        let got = instance.weigh(columns, when).unwrap();
-        assert_eq!(bits(&got), bits(&want));
+    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool| {
+        let mut twin = native::<P>(config, pool);
+        for (time, when) in TIMES.into_iter().enumerate() {
+            let columns = pool.after(time).columns(&instance.setup().needs);
+            let want = twin.weigh(&at(&columns, when)).unwrap();
+            let got = instance.weigh(columns, when).unwrap();
+            assert_eq!(bits(&got), bits(&want), "{when:?}");
+            twin.epoch_end(when.epoch, r#"{"loss": 0.5}"#).unwrap();
+            instance.epoch_end(when.epoch, r#"{"loss": 0.5}"#).unwrap();
+            let state = instance.save().unwrap();
+            assert_eq!(Ok(&state), twin.save().as_ref());
+            twin = native::<P>(config, pool);
+            twin.restore(P::STATE_VERSION, &state).unwrap();
+            instance.restore(P::STATE_VERSION, &state).unwrap();
+        }
     };
     Twin { name: P::NAME, role: Role::Weigher, configs, compare, accepts: accepts::<P> }
+}
+
+/// The beginning, and moments before and after the warm-up of policies that have one.
+const TIMES: [When; 4] = [
+    When { round: 0, epoch: 0, step: 0 },
+    When { round: 0, epoch: 2, step: 31 },
+    When { round: 1, epoch: 5, step: 62 },
+    When { round: 1, epoch: 7, step: 93 },
+];
+
+fn pairs(vetoes: &[Veto]) -> Vec<(u32, u32)> {
+    vetoes.iter().map(|veto| (veto.row, veto.reason)).collect()
 }
 
 fn env(classes: usize) -> sdk::Env {
     sdk::Env { classes: classes as u32, feature_dim: FEATURES as u32, total_steps: STEPS }
 }
 
-/// A fresh native policy that gets the random numbers of the sandbox.
-fn native<P: sdk::Policy>(config: &str, pool: &Pool, when: When) -> P {
-    let mut random = rng(0, Purpose::Policy, when.step ^ u64::from(when.round) << 40);
-    sdk::feed_random((0..pool.class.len()).map(|_| random.next_u64()));
+fn native<P: sdk::Policy>(config: &str, pool: &Pool) -> P {
     sdk::configure(config, &env(pool.classes)).unwrap()
 }
 
+/// The table of a moment, in which the native policy gets the random numbers of the sandbox.
 fn at(columns: &limbeck::policy::Columns, when: When) -> sdk::Table {
+    let mut random = rng(0, Purpose::Policy, when.step ^ u64::from(when.round) << 40);
+    sdk::feed_random((0..columns.rows()).map(|_| random.next_u64()));
     let mut table = table(columns);
     (table.round, table.epoch, table.step) = (when.round, when.epoch, when.step);
     table
@@ -129,7 +164,6 @@ fn pools() -> Vec<Pool> {
 
 fn agree(role: Role) {
     let sandbox = Sandbox::new().unwrap();
-    let times = [When::default(), When { round: 1, epoch: 7, step: 93 }];
     for twin in library().iter().filter(|twin| twin.role == role) {
         let policy = Policy::open(&sandbox, &component(twin.name)).unwrap();
         assert_eq!(policy.roles(), [role], "{}", twin.name);
@@ -150,7 +184,7 @@ fn agree(role: Role) {
                     assert_eq!(instance.info().name, twin.name);
                     assert!(!instance.info().summary.is_empty());
                     assert_eq!((&instance.setup().needs, &instance.setup().reasons), (&setup.needs, &setup.reasons));
-                    times.iter().for_each(|&when| (twin.compare)(&mut instance, config, &pool, when));
+                    (twin.compare)(&mut instance, config, &pool);
                 }
                 (Err(want), Err(got)) => assert!(got.to_string().contains(&want), "{got}, natively: {want}"),
                 (want, got) => panic!("natively {want:?}, in the sandbox {:?}", got.map(|_| ())),

@@ -45,8 +45,10 @@
 mod batch;
 pub mod column;
 pub mod math;
+mod memory;
 mod options;
 mod role;
+mod share;
 mod table;
 
 #[cfg(target_arch = "wasm32")]
@@ -67,6 +69,8 @@ pub use batch::{Batch, Column, Kind};
 #[cfg(not(target_arch = "wasm32"))]
 pub use host::feed_random;
 pub use host::{Level, log, metric, random};
+pub use memory::Memory;
 pub use options::{Model, within};
 pub use role::{Draw, Env, Planner, Policy, Scorer, Scores, Selection, Selector, Setup, Veto, Weigher, configure};
+pub use share::share;
 pub use table::Table;

@@ -108,7 +108,7 @@ mod tests {
     fn one_scale_is_uniform_and_nothing_is_no_trouble() {
         let weights = |step| weights("{}", step, &[2.0, 2.0]);
         assert!(weights(0)[0] == weights(0)[1] && weights(0)[0] > 0.0);
-        assert_eq!(super::tests::weights("{}", 0, &[]), []);
+        assert!(super::tests::weights("{}", 0, &[]).is_empty());
         assert_eq!(super::tests::weights(r#"{"from": 9999}"#, 0, &[0.0]), [0.05]);
     }
 

@@ -66,6 +66,6 @@ mod tests {
     #[test]
     fn ties_and_nothing_are_no_trouble() {
         assert_eq!(scores("{}", "teacher.margin", &[0.2, 0.2]), [-0.2, -0.2]);
-        assert_eq!(scores("{}", "teacher.margin", &[]), []);
+        assert!(scores("{}", "teacher.margin", &[]).is_empty());
     }
 }

@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn one_class_equals_and_nothing_are_no_trouble() {
         assert_eq!(kept("{}", &[1, 1, 1], &[2.0; 3], 2), [0, 1]);
-        assert_eq!(kept("{}", &[], &[], 2), []);
-        assert_eq!(kept("{}", &[0], &[1.0], 0), []);
+        assert!(kept("{}", &[], &[], 2).is_empty());
+        assert!(kept("{}", &[0], &[1.0], 0).is_empty());
     }
 
     #[test]

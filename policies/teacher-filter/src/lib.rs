@@ -100,7 +100,7 @@ mod tests {
     fn the_teacher_must_agree() {
         assert_eq!(vetoes("{}"), [(2, NOT_AMONG), (3, NOT_AMONG)]);
         assert_eq!(vetoes(r#"{"top": 2}"#), [(3, NOT_AMONG)]);
-        assert_eq!(vetoes(r#"{"top": 3}"#), []);
+        assert!(vetoes(r#"{"top": 3}"#).is_empty());
     }
 
     #[test]
