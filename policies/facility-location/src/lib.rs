@@ -137,7 +137,7 @@ mod tests {
         policy.select(&batch, budget).unwrap().keep
     }
 
-    const CROWD: [f32; 8] = [0.0, 2.0, 1.0, 0.1, 3.0, 0.0, 1.0, -0.1];
+    const CROWD: [f32; 8] = [-2.0, 0.0, 1.0, 0.1, 3.0, 0.0, 1.0, -0.1];
 
     #[test]
     fn the_middle_of_a_crowd_wins_then_the_rest_of_the_world() {
