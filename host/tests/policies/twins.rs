@@ -9,6 +9,7 @@ use limbeck::policy::{Env, Limits, Policy, PolicyInstance, Role, Sandbox, Veto, 
 use limbeck::seed::{Purpose, rng};
 use limbeck_policy as sdk;
 use rand::RngCore;
+use sha2::{Digest, Sha256};
 
 use super::component;
 use super::pool::{FEATURES, Pool, table};
@@ -60,6 +61,11 @@ fn library() -> Vec<Twin> {
         weigher::<limbeck_policy_small_loss::SmallLoss>(&["{}", r#"{"loss": "kl", "drop": 0.6}"#]),
         weigher::<limbeck_policy_uniform::Uniform>(&["{}"]),
         weigher::<limbeck_policy_weighted_soft_labels::WeightedSoftLabels>(&["{}"]),
+        // Planning.
+        planner::<limbeck_policy_fidelity_curriculum::FidelityCurriculum>(&["{}", r#"{"steps-from": 10, "steps-to": 33}"#]),
+        planner::<limbeck_policy_hard_regions::HardRegions>(&["{}", r#"{"explore": 0.1, "spread": 0.7}"#]),
+        planner::<limbeck_policy_uniform_draw::UniformDraw>(&["{}"]),
+        planner::<limbeck_policy_weak_classes::WeakClasses>(&["{}", r#"{"gamma": 2.5}"#]),
     ]
 }
 
@@ -72,7 +78,7 @@ fn scorer<P: sdk::Scorer>(configs: &'static [&'static str]) -> Twin {
         let mut twin = native::<P>(config, pool);
         let columns = pool.columns(&instance.setup().needs);
         for when in TIMES {
-            let want = twin.score(&at(&columns, when)).unwrap();
+            let want = twin.score(&at::<P>(&columns, when)).unwrap();
             let got = instance.score(columns.clone(), when).unwrap();
             assert_eq!(bits(&got.values), bits(&want.values));
             assert_eq!(pairs(&got.vetoes), want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
@@ -87,7 +93,7 @@ fn selector<P: sdk::Selector>(configs: &'static [&'static str]) -> Twin {
         let columns = pool.columns(&instance.setup().needs);
         let rows = pool.class.len() as u32;
         for budget in [0, 1, rows / 3, rows, 10_000] {
-            let want = twin.select(&at(&columns, When::default()), budget).unwrap();
+            let want = twin.select(&at::<P>(&columns, When::default()), budget).unwrap();
             let got = instance.select(columns.clone(), budget, When::default()).unwrap();
             assert_eq!(got.keep, want.keep, "budget {budget}");
             assert_eq!(pairs(&got.vetoes), want.vetoes.iter().map(|veto| (veto.row, veto.reason)).collect::<Vec<_>>());
@@ -102,7 +108,7 @@ fn weigher<P: sdk::Weigher>(configs: &'static [&'static str]) -> Twin {
         let mut twin = native::<P>(config, pool);
         for (time, when) in TIMES.into_iter().enumerate() {
             let columns = pool.after(time).columns(&instance.setup().needs);
-            let want = twin.weigh(&at(&columns, when)).unwrap();
+            let want = twin.weigh(&at::<P>(&columns, when)).unwrap();
             let got = instance.weigh(columns, when).unwrap();
             assert_eq!(bits(&got), bits(&want), "{when:?}");
             twin.epoch_end(when.epoch, r#"{"loss": 0.5}"#).unwrap();
@@ -115,6 +121,48 @@ fn weigher<P: sdk::Weigher>(configs: &'static [&'static str]) -> Twin {
         }
     };
     Twin { name: P::NAME, role: Role::Weigher, configs, compare, accepts: accepts::<P> }
+}
+
+fn planner<P: sdk::Planner>(configs: &'static [&'static str]) -> Twin {
+    let compare = |instance: &mut PolicyInstance, config: &str, pool: &Pool| {
+        let mut twin = native::<P>(config, pool);
+        for (round, images) in [(0, 0), (0, 1), (1, 97), (3, 1000)] {
+            let stats = stats(pool, round);
+            let want = twin.plan(images, &stats).unwrap();
+            let got = instance.plan(images, pool.classes as u32, round, &stats).unwrap();
+            let got: Vec<_> = got.iter().map(|d| (d.class, d.guidance.to_bits(), d.steps, d.seed)).collect();
+            let want: Vec<_> = want.iter().map(|d| (d.class, d.guidance.to_bits(), d.steps, d.seed)).collect();
+            assert_eq!(got, want, "round {round}");
+        }
+    };
+    Twin { name: P::NAME, role: Role::Planner, configs, compare, accepts: accepts::<P> }
+}
+
+/// Nothing known in the first round, lags and hard images of every size in later ones.
+fn stats(pool: &Pool, round: u32) -> String {
+    let known = round > 0;
+    let class = |class: usize| sdk::ClassStats {
+        images: 10,
+        teacher_accuracy: 0.9,
+        student_accuracy: (class as f64 * 0.37 + f64::from(round) * 0.11).fract(),
+    };
+    let hard = |(row, &class): (usize, &u32)| sdk::Hard {
+        class,
+        guidance: 0.3 * row as f32,
+        steps: 20,
+        seed: row as u64,
+        kl: 1.0 / (1.0 + row as f64),
+    };
+    let stats = sdk::Stats {
+        round,
+        rounds: 4,
+        guidance: 2.0,
+        steps: 50,
+        first_seed: 1000,
+        classes: (0..pool.classes).filter(|_| known).map(class).collect(),
+        hardest: pool.class.iter().enumerate().filter(|_| known).map(hard).take(9).collect(),
+    };
+    serde_json::to_string(&stats).unwrap()
 }
 
 /// The beginning, and moments before and after the warm-up of policies that have one.
@@ -138,8 +186,11 @@ fn native<P: sdk::Policy>(config: &str, pool: &Pool) -> P {
 }
 
 /// The table of a moment, in which the native policy gets the random numbers of the sandbox.
-fn at(columns: &limbeck::policy::Columns, when: When) -> sdk::Table {
-    let mut random = rng(0, Purpose::Policy, when.step ^ u64::from(when.round) << 40);
+fn at<P: sdk::Policy>(columns: &limbeck::policy::Columns, when: When) -> sdk::Table {
+    // The host keeps the numbers of policies apart by their names.
+    let name = Sha256::digest(P::NAME.as_bytes());
+    let seed = u64::from_be_bytes(*name.first_chunk().unwrap());
+    let mut random = rng(seed, Purpose::Policy, when.step ^ u64::from(when.round) << 40);
     sdk::feed_random((0..columns.rows()).map(|_| random.next_u64()));
     let mut table = table(columns);
     (table.round, table.epoch, table.step) = (when.round, when.epoch, when.step);
@@ -206,6 +257,11 @@ fn selectors_agree_with_their_native_twins() {
 #[test]
 fn weighers_agree_with_their_native_twins() {
     agree(Role::Weigher);
+}
+
+#[test]
+fn planners_agree_with_their_native_twins() {
+    agree(Role::Planner);
 }
 
 /// The names of the folders in `policies/`.

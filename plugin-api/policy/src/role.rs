@@ -115,7 +115,7 @@ pub trait Weigher: Policy {
     fn weigh(&mut self, batch: &dyn Batch) -> Result<Vec<f32>, String>;
 }
 
-/// Says which images to draw in the next round, from a JSON object with the figures of the rounds before.
+/// Says which images to draw in the next round, from the figures of the rounds before: [`crate::Stats`] as JSON.
 pub trait Planner: Policy {
     fn plan(&mut self, images: u32, stats_json: &str) -> Result<Vec<Draw>, String>;
 }
