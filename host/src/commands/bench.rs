@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
 use limbeck::bench::distill::{Sizes, Step};
+use limbeck::bench::machine;
 use limbeck::diffusion::guidance::Guided;
 use limbeck::diffusion::sampler::Denoiser as _;
 use limbeck::progress::Progress;
@@ -11,6 +12,7 @@ use limbeck::seed::{Purpose, rng};
 use limbeck::{Error, Result};
 use limbeck_models::Params;
 use limbeck_models::dit::{Dit, DitConfig};
+use limbeck_models::ops::profile;
 use rand::Rng as _;
 use rand_distr::StandardNormal;
 use serde_json::{Map, Value, json};
@@ -54,12 +56,40 @@ fn distill(args: &BenchDistillArgs, progress: &Progress) -> Result<()> {
     };
     let device = args.common.device.device.open()?;
     let mut step = Step::new(&sizes, &device)?;
-    let times = measure(&args.common, 2, &device, || step.run().map(|_| ()))?;
+    let mut spent = Vec::new();
+    let times = measure(&args.common, 2, &device, || {
+        profile::take();
+        let started = Instant::now();
+        step.run()?;
+        device.synchronize()?;
+        spent.push((started.elapsed().as_secs_f64(), profile::take()));
+        Ok(())
+    })?;
+    let memory = machine::peak_memory();
     let Sizes { teacher, student, batch, image_size, classes } = &sizes;
-    let shown = json!({
+    let mut shown = json!({
         "teacher": teacher, "student": student, "batch": batch, "image_size": image_size, "classes": classes
     });
+    if let Some((seconds, spent)) = spent.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))
+        && device.is_cpu()
+    {
+        // By the definition of a convolution: fewer multiplications show as more than the peak.
+        let (speed, peak) = (spent.operations / seconds, machine::matmul_peak());
+        shown["gflop"] = rounded(spent.operations / 1e9);
+        shown["gflop_per_second"] = rounded(speed / 1e9);
+        shown["matmul_peak_gflop_per_second"] = rounded(peak / 1e9);
+        shown["share_of_matmul_peak"] = rounded(speed / peak);
+        shown["share_convolution"] = rounded(spent.convolution / seconds);
+        shown["share_normalisation"] = rounded(spent.normalisation / seconds);
+        shown["share_outside"] = rounded(1.0 - spent.seconds() / seconds);
+        shown["peak_memory_mib"] = memory.map_or(Value::Null, |bytes| rounded(bytes as f64 / f64::from(1 << 20)));
+    }
     report(progress, "distill", &args.common, &times, *batch, shown)
+}
+
+/// To a thousandth, for reading.
+fn rounded(value: f64) -> Value {
+    ((value * 1e3).round() / 1e3).into()
 }
 
 /// Standard normal numbers of this shape.

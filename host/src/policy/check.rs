@@ -1,6 +1,6 @@
 //! What a policy replied is checked before anything uses it.
 
-use super::instance::{Scores, Selection, Veto};
+use super::instance::{Draw, Scores, Selection, Veto};
 
 /// One finite number a row, vetoes in range, each row at most once.
 pub fn scores(scores: &Scores, rows: usize, reasons: usize) -> Result<(), String> {
@@ -33,6 +33,26 @@ pub fn weights(weights: &[f32], rows: usize) -> Result<(), String> {
     }
     if rows > 0 && weights.iter().all(|&weight| weight == 0.0) {
         return Err(format!("all {rows} weights are zero, so that nothing would be learnt in this step"));
+    }
+    Ok(())
+}
+
+/// As many draws as asked for, of classes that there are, with a guidance scale of 0 to 1000 and 1 to 10,000 steps.
+pub fn draws(draws: &[Draw], images: u32, classes: u32) -> Result<(), String> {
+    if draws.len() != images as usize {
+        return Err(format!("{} draws are planned, {images} were asked for", draws.len()));
+    }
+    for (place, draw) in draws.iter().enumerate() {
+        let Draw { class, guidance, steps, .. } = *draw;
+        if class >= classes {
+            return Err(format!("draw {place} is of class {class}, and there are {classes}, from 0"));
+        }
+        if !(0.0..=1000.0).contains(&guidance) {
+            return Err(format!("draw {place} has guidance {guidance}, expected 0 to 1000"));
+        }
+        if !(1..=10_000).contains(&steps) {
+            return Err(format!("draw {place} has {steps} steps, expected 1 to 10000"));
+        }
     }
     Ok(())
 }
@@ -79,6 +99,18 @@ mod tests {
         assert!(scores(&veto(0, 1), 2, 1).is_err());
         let nan = Scores { values: vec![f32::NAN, 0.0], vetoes: vec![] };
         assert!(scores(&nan, 2, 0).unwrap_err().contains("veto"));
+    }
+
+    #[test]
+    fn draws_are_as_many_as_asked_and_can_be_drawn() {
+        let draw = |class, guidance, steps| [Draw { class, guidance, steps, seed: 0 }];
+        assert_eq!(draws(&draw(2, 0.0, 1), 1, 3), Ok(()));
+        assert!(draws(&draw(3, 1.0, 1), 1, 3).unwrap_err().contains("class 3"));
+        assert!(draws(&draw(0, 1.0, 0), 1, 3).unwrap_err().contains("0 steps"));
+        assert!(draws(&draw(0, 1.0, 1), 2, 3).unwrap_err().contains("1 draws are planned, 2"));
+        for guidance in [f32::NAN, 1e30, -1.0, f32::INFINITY] {
+            assert!(draws(&draw(0, guidance, 1), 1, 3).unwrap_err().contains("guidance"), "{guidance}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{Limits, Policy, PolicyError, Result, Role, check, contract};
 
 pub use super::contract::data::Veto;
 pub use super::contract::lifecycle::{Env, Info, Setup};
+pub use super::contract::planner::Draw;
 pub use super::contract::scorer::Scores;
 pub use super::contract::selector::Selection;
 
@@ -59,6 +60,7 @@ struct Guests {
     scorer: Option<contract::scorer::Guest>,
     selector: Option<contract::selector::Guest>,
     weigher: Option<contract::weigher::Guest>,
+    planner: Option<contract::planner::Guest>,
 }
 
 /// A running copy of a policy.
@@ -119,12 +121,12 @@ impl Policy {
                 }
             };
         }
-        load!(planner, Role::Planner);
         Ok(Guests {
             lifecycle: contract::lifecycle::GuestIndices::new(&self.pre)?.load(&mut *store, instance)?,
             scorer: load!(scorer, Role::Scorer),
             selector: load!(selector, Role::Selector),
             weigher: load!(weigher, Role::Weigher),
+            planner: load!(planner, Role::Planner),
         })
     }
 }
@@ -197,6 +199,18 @@ impl PolicyInstance {
         })?;
         self.checked("weigh", check::weights(&weights, rows))?;
         Ok(weights)
+    }
+
+    /// Plans a round: exactly `images` draws of `classes` classes. `stats_json` is a `limbeck_policy::Stats`.
+    pub fn plan(&mut self, images: u32, classes: u32, round: u32, stats_json: &str) -> Result<Vec<Draw>> {
+        let reply = REPLY.saturating_add((images as usize).saturating_mul(32));
+        let plan = |guests: &Guests, store: &mut Store<State>| match &guests.planner {
+            Some(planner) => planner.call_plan(store, images, stats_json),
+            None => Ok(Err("it is no planner".into())),
+        };
+        let draws = self.call("plan", reply, u64::from(round) << 40, plan)?;
+        self.checked("plan", check::draws(&draws, images, classes))?;
+        Ok(draws)
     }
 
     /// Tells the policy that an epoch of training is over.

@@ -27,7 +27,7 @@ pub(crate) use columns::{Grade, divergence};
 pub use component::{Policy, Role};
 pub use error::{PolicyError, Result};
 pub use inspect::{Inspection, inspect};
-pub use instance::{Env, Info, PolicyInstance, PolicyUse, Scores, Selection, Setup, Veto, When};
+pub use instance::{Draw, Env, Info, PolicyInstance, PolicyUse, Scores, Selection, Setup, Veto, When};
 pub use limits::Limits;
 pub use log::{Level, LogSink, to_progress};
 pub use sandbox::Sandbox;

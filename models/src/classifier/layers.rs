@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 
-use crate::ops::{Norm, batch_norm, conv2d, linear};
+use crate::ops::{Norm, batch_norm, conv2d, conv2d_norm, linear};
 use crate::{Init, Params, Result};
 
 /// PyTorch's momentum of running statistics and addend of the variance.
@@ -56,6 +56,23 @@ impl Conv {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(conv2d(x, &self.weight, self.bias.as_ref(), self.window.stride, self.window.padding, 1)?)
     }
+
+    /// `norm(conv(x)) + residual`, through a ReLU if asked: in one pass over memory where nothing is trained.
+    pub fn normalised(
+        &self,
+        x: &Tensor,
+        norm: &BatchNorm,
+        train: bool,
+        residual: Option<&Tensor>,
+        relu: bool,
+    ) -> Result<Tensor> {
+        if train || self.bias.is_some() {
+            return norm.forward(&self.forward(x)?, train, residual, relu);
+        }
+        let (mean, var) = (norm.mean.as_detached_tensor(), norm.var.as_detached_tensor());
+        let Window { stride, padding, .. } = self.window;
+        Ok(conv2d_norm(x, &self.weight, norm.op(residual, relu), (&mean, &var), stride, padding)?)
+    }
 }
 
 pub(super) struct BatchNorm {
@@ -75,9 +92,13 @@ impl BatchNorm {
         })
     }
 
+    fn op<'a>(&'a self, residual: Option<&'a Tensor>, relu: bool) -> Norm<'a> {
+        Norm { weight: &self.weight, bias: &self.bias, eps: EPS, residual, relu }
+    }
+
     /// `norm(x) + residual`, through a ReLU if asked.
     pub fn forward(&self, x: &Tensor, train: bool, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-        let norm = Norm { weight: &self.weight, bias: &self.bias, eps: EPS, residual, relu };
+        let norm = self.op(residual, relu);
         let (mean, var) = (self.mean.as_detached_tensor(), self.var.as_detached_tensor());
         let (y, stats) = batch_norm(x, norm, (!train).then_some((&mean, &var)))?;
         if let Some(stats) = stats {

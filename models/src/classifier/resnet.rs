@@ -61,7 +61,7 @@ impl ResNet {
 
 impl Network for ResNet {
     fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
-        let mut x = self.bn1.forward(&self.conv1.forward(x)?, train, None, true)?;
+        let mut x = self.conv1.normalised(x, &self.bn1, train, None, true)?;
         if self.pool {
             x = max_pool2d(&x, 3, 2, 1)?;
         }
@@ -103,9 +103,9 @@ impl Block {
     fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         let skip = match &self.downsample {
             None => x.clone(),
-            Some((conv, bn)) => bn.forward(&conv.forward(x)?, train, None, false)?,
+            Some((conv, bn)) => conv.normalised(x, bn, train, None, false)?,
         };
-        let inner = self.bn1.forward(&self.conv1.forward(x)?, train, None, true)?;
-        self.bn2.forward(&self.conv2.forward(&inner)?, train, Some(&skip), true)
+        let inner = self.conv1.normalised(x, &self.bn1, train, None, true)?;
+        self.conv2.normalised(&inner, &self.bn2, train, Some(&skip), true)
     }
 }

@@ -77,7 +77,7 @@ impl Block {
             None => x.clone(),
             Some(project) => project.forward(&active)?,
         };
-        let inner = self.bn2.forward(&self.conv1.forward(&active)?, train, None, true)?;
+        let inner = self.conv1.normalised(&active, &self.bn2, train, None, true)?;
         Ok((skip + self.conv2.forward(&inner)?)?)
     }
 }

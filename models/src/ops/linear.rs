@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::cpu::{self, View, matmul};
+use super::profile::{Kind, timed};
 
 /// Affine map of the last dimension: `x [.., inputs]`, `w [outputs, inputs]`, `b [outputs]` → `[.., outputs]`.
 pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -55,7 +56,10 @@ impl CustomOp3 for Linear {
         }
         let weights = View::rows(inputs).transposed();
         let result = (&mut y[..], View::rows(outputs));
-        matmul((rows, outputs, inputs), result, (x, View::rows(inputs)), (w, weights), 1.0, true, cpu::threads());
+        let (sizes, threads) = ((rows, outputs, inputs), cpu::threads());
+        timed(Kind::Product, operations(sizes), || {
+            matmul(sizes, result, (x, View::rows(inputs)), (w, weights), 1.0, true, threads);
+        });
         Ok((CpuStorage::F32(y), shape.into()))
     }
 
@@ -71,7 +75,7 @@ impl CustomOp3 for Linear {
         let rows = x.elem_count() / inputs;
         let grad = grad.contiguous()?;
         let threads = cpu::threads();
-        let (dx, dw, db) = cpu::with_slices([x, w, &grad], |[x, w, g]| {
+        let gradients = |[x, w, g]: [&[f32]; 3]| {
             let mut dx = vec![0.0; rows * inputs];
             let g_view = View::rows(outputs);
             let result = (&mut dx[..], View::rows(inputs));
@@ -81,13 +85,19 @@ impl CustomOp3 for Linear {
             let transposed = g_view.transposed();
             matmul((outputs, inputs, rows), result, (g, transposed), (x, View::rows(inputs)), 1.0, false, threads);
             (dx, dw, column_sums(g, outputs))
-        })?;
+        };
+        let both = 2.0 * operations((rows, inputs, outputs));
+        let (dx, dw, db) = timed(Kind::Product, both, || cpu::with_slices([x, w, &grad], gradients))?;
         Ok((
             Some(Tensor::from_vec(dx, x.shape(), x.device())?),
             Some(Tensor::from_vec(dw, w.shape(), w.device())?),
             Some(Tensor::from_vec(db, outputs, w.device())?),
         ))
     }
+}
+
+fn operations((rows, outputs, inputs): (usize, usize, usize)) -> f64 {
+    2.0 * (rows * outputs) as f64 * inputs as f64
 }
 
 /// The sum over the rows of a row-major matrix.

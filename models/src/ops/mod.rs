@@ -9,11 +9,12 @@ mod kd_loss;
 mod linear;
 mod norm;
 mod pool;
+pub mod profile;
 mod tile;
 
 pub use attention::attention;
 pub use batch_norm::{BatchStats, Norm, batch_norm};
-pub use conv::conv2d;
+pub use conv::{conv2d, conv2d_norm};
 pub use gelu::gelu;
 pub use kd_loss::kd_loss;
 pub use linear::linear;

@@ -41,13 +41,22 @@ thread_local! {
 
 /// Lends `f` a buffer of `len` floats with arbitrary content. Calls may nest; buffers are kept for the next call.
 pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut buffer = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let mut buffer = SCRATCH.with_borrow_mut(|kept| take(kept, len));
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
     let result = f(&mut buffer[..len]);
     SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
     result
+}
+
+/// The shortest kept buffer that is long enough, else the longest, which then grows.
+fn take(kept: &mut Vec<Vec<f32>>, len: usize) -> Vec<f32> {
+    let best = (0..kept.len()).min_by_key(|&i| match kept[i].len() {
+        enough if enough >= len => (false, enough),
+        short => (true, usize::MAX - short),
+    });
+    best.map(|i| kept.swap_remove(i)).unwrap_or_default()
 }
 
 /// Splits `total` items into at most `parts` ranges of nearly equal length. Depends on its arguments only, so that a

@@ -1,7 +1,7 @@
 //! Convolution: value and gradients over the classes of shapes.
 
 use candle_core::{Device, Tensor, Var};
-use limbeck_models::ops::conv2d;
+use limbeck_models::ops::{Norm, batch_norm, conv2d, conv2d_norm};
 
 use crate::{assert_close, check_gradient, random, values};
 
@@ -27,6 +27,15 @@ const CASES: &[Case] = &[
     ([5, 8, 1, 1], 3, 1, 1, 0, 1),
     ([40, 6, 4, 4], 9, 3, 1, 1, 1),
     ([40, 6, 4, 4], 9, 3, 2, 1, 3),
+    // Winograd: whole tiles, cut tiles, blocks of channels that are not full, wide and no padding, many small images
+    ([2, 16, 8, 8], 16, 3, 1, 1, 1),
+    ([1, 19, 9, 7], 37, 3, 1, 1, 1),
+    ([3, 35, 5, 12], 18, 3, 1, 0, 1),
+    ([2, 16, 6, 6], 83, 3, 1, 2, 1),
+    ([70, 20, 4, 4], 24, 3, 1, 1, 1),
+    ([2, 64, 33, 31], 72, 3, 1, 1, 1),
+    // Winograd with many channels and few tiles
+    ([3, 256, 6, 5], 128, 3, 1, 1, 1),
     // more rows than one tile of patches holds
     ([1, 16, 40, 40], 8, 3, 1, 1, 1),
     ([1, 16, 40, 41], 8, 3, 2, 1, 2),
@@ -102,6 +111,29 @@ fn gradient_agrees_with_differences(device: &Device) {
     }
 }
 
+/// With and without an addition and a ReLU, also where a gradient is asked for.
+fn the_normalisation_behind_it_fuses(device: &Device) {
+    for case in CASES {
+        let &(images, outputs, kernel, stride, padding, groups) = case;
+        let [x, w, bias] = inputs(case, device);
+        let [weight, mean] = [5, 6].map(|seed| random(seed, &[outputs], device));
+        let var = random(7, &[outputs], device).sqr().unwrap();
+        let y = conv2d(&x, &w, None, stride, padding, groups).unwrap();
+        let residual = random(8, y.dims(), device);
+        for (residual, relu) in [(None, false), (None, true), (Some(&residual), false), (Some(&residual), true)] {
+            let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5, residual, relu };
+            let expected = batch_norm(&y, norm, Some((&mean, &var))).unwrap().0;
+            let what = format!("images {images:?}, kernel {kernel}, relu {relu}");
+            let fused = conv2d_norm(&x, &w, norm, (&mean, &var), stride, padding).unwrap();
+            assert_close(&what, &fused, &expected, 1e-5);
+            let tracked = Var::from_tensor(&x).unwrap();
+            let composed = conv2d_norm(&tracked, &w, norm, (&mean, &var), stride, padding).unwrap();
+            assert_close(&what, &composed, &expected, 1e-6);
+            assert!(composed.sum_all().unwrap().backward().unwrap().get(&tracked).is_some());
+        }
+    }
+}
+
 fn takes_strided_inputs(device: &Device) {
     let x = random(1, &[4, 9, 7, 3], device).permute((0, 3, 1, 2)).unwrap();
     let w = random(2, &[3, 3, 5, 3], device).transpose(0, 2).unwrap();
@@ -129,19 +161,21 @@ fn refuses_what_does_not_fit(device: &Device) {
 /// The order of every sum depends on the sizes alone.
 #[test]
 fn same_bits_with_any_number_of_threads() {
-    let bits = |threads: usize| {
+    let bits = |threads: usize, [inputs, outputs]: [usize; 2]| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let x = Var::from_tensor(&random(1, &[24, 8, 12, 12], &Device::Cpu)).unwrap();
-            let w = Var::from_tensor(&random(2, &[16, 8, 3, 3], &Device::Cpu)).unwrap();
+            let x = Var::from_tensor(&random(1, &[24, inputs, 12, 12], &Device::Cpu)).unwrap();
+            let w = Var::from_tensor(&random(2, &[outputs, inputs, 3, 3], &Device::Cpu)).unwrap();
             let y = conv2d(&x, &w, None, 1, 1, 1).unwrap();
             let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             [values(&y), values(grads.get(&x).unwrap()), values(grads.get(&w).unwrap())]
                 .map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         })
     };
-    let one = bits(1);
-    assert!([2, 3, 7].into_iter().all(|threads| bits(threads) == one));
+    for channels in [[8, 16], [16, 32], [40, 24]] {
+        let one = bits(1, channels);
+        assert!([2, 3, 7].into_iter().all(|threads| bits(threads, channels) == one));
+    }
 }
 
 /// The batch stays as it was when nothing of it needs a gradient.
@@ -157,6 +191,7 @@ mod each {
     crate::on_each_device!(
         matches_the_definition,
         gradient_agrees_with_differences,
+        the_normalisation_behind_it_fuses,
         takes_strided_inputs,
         refuses_what_does_not_fit
     );

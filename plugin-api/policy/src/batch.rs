@@ -53,13 +53,13 @@ pub trait Batch {
     /// multiplications, here rows × candidates × width of them. Candidates are rows, none twice.
     fn k_nearest(&self, column: &str, rows: &[u32], candidates: &[u32], k: u32) -> Result<Vec<u32>, String>;
     /// At most `budget` of `candidates`, each the farthest from those chosen before it (k-centre greedy, Sener and
-    /// Savarese 2018), in the order of choice. Candidates × budget × width multiplications.
+    /// Savarese 2018), the first the nearest to the mean, in the order of choice. Candidates × budget × width multiplications.
     fn k_centre(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String>;
     /// At most `budget` of `candidates` whose mean comes nearest to that of all (herding, Welling 2009), in the order of
     /// choice. Candidates × budget × width multiplications.
     fn herding(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String>;
-    /// At most `budget` of `candidates` that make the sum over all of the best cosine similarity largest (facility
-    /// location, Wei, Iyer and Bilmes 2015), in the order of choice. Candidates² × width multiplications.
+    /// At most `budget` of `candidates` that make the sum over all of the best cosine largest, negative ones counting 0
+    /// (facility location, Wei, Iyer and Bilmes 2015), in the order of choice. Candidates² × width multiplications.
     fn facility_location(&self, column: &str, candidates: &[u32], budget: u32) -> Result<Vec<u32>, String>;
     /// For each of `candidates` the earlier one that it is a near-duplicate of (cosine at least `cosine`), or itself
     /// where it is new. At worst candidates² × width multiplications.

@@ -44,9 +44,12 @@
 
 mod batch;
 pub mod column;
-mod groups;
 pub mod math;
+mod memory;
+mod options;
+mod plan;
 mod role;
+mod share;
 #[cfg(not(target_arch = "wasm32"))]
 mod table;
 
@@ -65,10 +68,13 @@ mod host;
 mod host;
 
 pub use batch::{Batch, Column, Kind};
-pub use groups::groups;
+#[cfg(not(target_arch = "wasm32"))]
+pub use host::feed_random;
 pub use host::{Level, log, metric, random};
-pub use role::{
-    Draw, Env, Planner, Policy, Scorer, Scores, Selection, Selector, Setup, Veto, Weigher, configure, within,
-};
+pub use memory::Memory;
+pub use options::{Model, within};
+pub use plan::{ClassStats, Hard, Stats, apportion, in_turn};
+pub use role::{Draw, Env, Planner, Policy, Scorer, Scores, Selection, Selector, Setup, Veto, Weigher, configure};
+pub use share::share;
 #[cfg(not(target_arch = "wasm32"))]
 pub use table::Table;

@@ -115,7 +115,7 @@ pub trait Weigher: Policy {
     fn weigh(&mut self, batch: &dyn Batch) -> Result<Vec<f32>, String>;
 }
 
-/// Says which images to draw in the next round, from a JSON object with the figures of the rounds before.
+/// Says which images to draw in the next round, from the figures of the rounds before: [`crate::Stats`] as JSON.
 pub trait Planner: Policy {
     fn plan(&mut self, images: u32, stats_json: &str) -> Result<Vec<Draw>, String>;
 }
@@ -124,12 +124,4 @@ pub trait Planner: Policy {
 pub fn configure<P: Policy>(config_json: &str, env: &Env) -> Result<P, String> {
     let config = serde_json::from_str(config_json).map_err(|error| format!("config: {error}"))?;
     P::new(config, env)
-}
-
-/// Refuses a number of the configuration that is out of its range (or NaN), with the key and what is expected.
-pub fn within(key: &str, value: f64, range: std::ops::RangeInclusive<f64>) -> Result<(), String> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err(format!("`{key}` is {value}, expected {} to {}", range.start(), range.end()))
 }

@@ -39,8 +39,8 @@ impl PartialEq for Bound {
 
 impl Eq for Bound {}
 
-/// At most `budget` of `candidates` that greedily make `Σ_i max_{j∈S} s_ij` largest, where `s_ij = (1 + cos(f_i, f_j)) / 2`
-/// and `i` runs over all candidates; a zero vector has the cosine 0 to everything. In the order of choice.
+/// At most `budget` of `candidates` that greedily make `Σ_i max_{j∈S} s_ij` largest, where `s_ij` is the cosine, or 0
+/// where that is negative, and `i` runs over all candidates; a zero vector has the cosine 0 to everything. In the order of choice.
 pub fn facility_location(points: &Points, candidates: &[u32], budget: usize) -> Result<Vec<u32>, Error> {
     points.check(candidates)?;
     let budget = budget.min(candidates.len());
@@ -81,7 +81,7 @@ pub fn facility_location(points: &Points, candidates: &[u32], budget: usize) -> 
 
 #[inline(always)]
 fn similarity(a: &[f32], b: &[f32]) -> f32 {
-    0.5 * (1.0 + dot(a, b))
+    dot(a, b).max(0.0)
 }
 
 /// The gain of a new centre over blocks of points, each in f64; the blocks are added up in their order.

@@ -5,7 +5,7 @@ use crate::distance::{arg_max, squared};
 use crate::{Error, Points};
 
 /// At most `budget` of `candidates`, each the farthest from those chosen before it: `argmax_i min_{j∈S} ‖f_i − f_j‖`. The
-/// first is the one farthest from the mean of the `candidates`. In the order of choice.
+/// first is the one nearest to the mean of the `candidates`. In the order of choice.
 pub fn k_centre(points: &Points, candidates: &[u32], budget: usize) -> Result<Vec<u32>, Error> {
     points.check(candidates)?;
     let budget = budget.min(candidates.len());
@@ -24,7 +24,7 @@ pub fn k_centre(points: &Points, candidates: &[u32], budget: usize) -> Result<Ve
                 let distance = squared(points.row(candidate), last);
                 // The mean is no centre: it only says where to begin.
                 if is_first {
-                    return Some(distance);
+                    return Some(-distance);
                 }
                 let closer = (*nearest)?.min(distance);
                 *nearest = Some(closer);

@@ -50,6 +50,13 @@ proptest! {
         let all: Vec<u32> = (0..rows as u32).collect();
         let found = alike(|| k_centre(&Points::new(&values, WIDTH).unwrap(), &all, budget).unwrap());
         prop_assert_eq!(found.len(), budget.min(rows));
+        let from_mean = |j: usize| -> f64 {
+            row(&values, j).iter().zip(mean(&values)).map(|(&a, m)| (f64::from(a) - m).powi(2)).sum()
+        };
+        if let Some(&first) = found.first() {
+            let nearest = (0..rows).map(from_mean).fold(f64::INFINITY, f64::min);
+            prop_assert!(from_mean(first as usize) <= nearest + 1e-4);
+        }
         for (i, &chosen) in found.iter().enumerate().skip(1) {
             let to = |j: usize, s: u32| squared(row(&values, j), row(&values, s as usize));
             let nearest = |j: usize| found[..i].iter().map(|&s| to(j, s)).fold(f64::INFINITY, f64::min);
@@ -85,7 +92,7 @@ proptest! {
         let all: Vec<u32> = (0..rows as u32).collect();
         let found = alike(|| facility_location(&Points::new(&values, WIDTH).unwrap(), &all, budget).unwrap());
         prop_assert_eq!(found.len(), budget.min(rows));
-        let similar = |i: usize, j: usize| 0.5 * (1.0 + cosine(row(&values, i), row(&values, j)));
+        let similar = |i: usize, j: usize| cosine(row(&values, i), row(&values, j)).max(0.0);
         let value = |set: &[u32]| -> f64 {
             (0..rows).map(|i| set.iter().map(|&j| similar(i, j as usize)).fold(0.0, f64::max)).sum()
         };

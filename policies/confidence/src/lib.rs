@@ -3,7 +3,7 @@
 //! Images that the teacher agrees with count more, doubtful ones less but never nothing. γ = 0 is uniform weighting, γ = 1
 //! the plain probability. (Common practice in learning from noisy labels; no paper of its own.)
 
-use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math};
+use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math, within};
 
 pub struct Confidence {
     config: Config,
@@ -30,12 +30,8 @@ impl Policy for Confidence {
     type Config = Config;
 
     fn new(config: Config, _: &Env) -> Result<Self, String> {
-        if !(0.0..=100.0).contains(&config.gamma) {
-            return Err(format!("`gamma` is {}, expected 0 to 100", config.gamma));
-        }
-        if !(1e-6..=1.0).contains(&config.floor) {
-            return Err(format!("`floor` is {}, expected 0.000001 to 1", config.floor));
-        }
+        within("gamma", config.gamma, 0.0..=100.0)?;
+        within("floor", config.floor, 1e-6..=1.0)?;
         Ok(Self { config })
     }
 

@@ -1,88 +1,100 @@
-//! Rank by the length of a student's error, the largest first: `‖q − e_y‖` (`against = "label"`) or `‖q − p‖`
-//! (`against = "teacher"`, its form for distillation).
+//! Rank by the length of an error: EL2N `‖q − e_y‖₂`, or KD-EL2N `‖q − p‖₂` with `target = "teacher"`; the highest first,
+//! the lowest with `prefer = "easy"`. `q` is the student's softmax with `of = "student"`, otherwise the teacher's own.
 //!
-//! EL2N of Paul, Ganguli and Dziugaite, "Deep learning on a data diet" (NeurIPS 2021, definition 2.2). Their finding is for
-//! an early student: take one from the first epochs of a short run. Very large scores can be spoilt images, so `skip`
-//! leaves out everything above it. Needs a student (`select.student`); costs 2 C exponentials an image.
+//! An image wins when these probabilities are far from where they should be. Paul, Ganguli and Dziugaite, "Deep
+//! learning on a data diet: finding important examples early in training" (NeurIPS 2021), definition of the EL2N score; here
+//! of one model instead of the mean over ten. `e_y` is one-hot. KD-EL2N puts the teacher's softmax in its place. Needs C
+//! numbers a row (2 C against the teacher).
 
-use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, Veto, column, export_scorer, within};
+use limbeck_policy::{Batch, Env, Model, Policy, Scorer, Scores, column, export_scorer};
 
 pub struct El2n {
     config: Config,
+    classes: usize,
 }
 
-/// What the student is measured against.
-#[derive(Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+/// What the student should say.
+#[derive(Clone, Copy, Default, PartialEq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Against {
+pub enum Target {
     #[default]
+    Class,
     Teacher,
-    Label,
 }
 
-#[derive(serde::Deserialize)]
+/// Which end of the scale is kept.
+#[derive(Clone, Copy, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prefer {
+    #[default]
+    Hard,
+    Easy,
+}
+
+#[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// `teacher` (default) or `label`.
-    against: Against,
-    /// Drop what scores above this, 0 to 1.5 (no score is above √2). Default 1.5: nothing.
-    skip: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { against: Against::Teacher, skip: 1.5 }
-    }
+    /// Whose error: `teacher` (default) or `student`, where the stage has one.
+    of: Model,
+    /// `class` (default): one-hot at the intended class; `teacher`: its softmax.
+    target: Target,
+    /// `hard` (default) or `easy`.
+    prefer: Prefer,
 }
 
 impl Policy for El2n {
     const NAME: &str = "el2n";
-    const SUMMARY: &str = "ranks images by the length of an earlier student's error";
+    const SUMMARY: &str = "keeps images whose probabilities are farthest from their target";
     type Config = Config;
 
-    fn new(config: Config, _: &Env) -> Result<Self, String> {
-        within("skip", config.skip, 0.0..=1.5)?;
-        Ok(Self { config })
+    fn new(config: Config, env: &Env) -> Result<Self, String> {
+        if env.classes == 0 {
+            return Err("there is no class to err about: `[data]` needs at least 1".into());
+        }
+        if config.of == Model::Teacher && config.target == Target::Teacher {
+            return Err(
+                "`target` is \"teacher\", and the teacher has no error against itself: set of = \"student\"".into()
+            );
+        }
+        Ok(Self { config, classes: env.classes as usize })
     }
 
     fn needs(&self) -> Vec<String> {
-        let other = match self.config.against {
-            Against::Teacher => column::TEACHER_PROBS,
-            Against::Label => column::CLASS,
+        let target = match self.config.target {
+            Target::Class => column::CLASS.into(),
+            Target::Teacher => column::TEACHER_PROBS.into(),
         };
-        vec![column::STUDENT_PROBS.into(), other.into()]
-    }
-
-    fn reasons(&self) -> Vec<String> {
-        vec![format!("the student's error is above {}", self.config.skip)]
+        vec![self.config.of.column("probs"), target]
     }
 }
 
 impl Scorer for El2n {
     fn score(&mut self, batch: &dyn Batch) -> Result<Scores, String> {
-        let q = batch.f32s(column::STUDENT_PROBS)?; // [rows, C]
-        let classes = (q.len() / batch.rows().max(1)).max(1);
-        let rows = q.chunks_exact(classes);
-        let values: Vec<f32> = match self.config.against {
-            Against::Teacher => {
-                let p = batch.f32s(column::TEACHER_PROBS)?; // [rows, C]
-                rows.zip(p.chunks_exact(classes)).map(|(q, p)| length(q, |k| p[k])).collect()
+        let q = batch.f32s(&self.config.of.column("probs"))?; // [rows, C]
+        let q = q.chunks_exact(self.classes);
+        let mut values: Vec<f32> = match self.config.target {
+            Target::Class => {
+                let classes = batch.u64s(column::CLASS)?; // [rows]
+                q.zip(classes).map(|(q, y)| length(q, |k| f32::from(u8::from(k as u64 == y)))).collect()
             }
-            Against::Label => {
-                let class = batch.u64s(column::CLASS)?; // [rows]
-                let one_hot = |y: u64| move |k: usize| f32::from(u8::from(k as u64 == y));
-                rows.zip(class).map(|(q, y)| length(q, one_hot(y))).collect()
+            Target::Teacher => {
+                let p = batch.f32s(column::TEACHER_PROBS)?; // [rows, C]
+                q.zip(p.chunks_exact(self.classes)).map(|(q, p)| length(q, |k| p[k])).collect()
             }
         };
-        let high = values.iter().enumerate().filter(|&(_, &score)| f64::from(score) > self.config.skip);
-        let vetoes = high.map(|(row, _)| Veto { row: row as u32, reason: 0 }).collect();
-        Ok(Scores { values, vetoes })
+        if let Prefer::Easy = self.config.prefer {
+            values.iter_mut().for_each(|value| *value = -*value);
+        }
+        Ok(Scores { values, vetoes: Vec::new() })
     }
 }
 
-/// `‖q − target‖`
+/// `‖q − target‖₂`, summed in f64.
 fn length(q: &[f32], target: impl Fn(usize) -> f32) -> f32 {
-    let squares = q.iter().enumerate().map(|(k, &q)| f64::from(q - target(k)) * f64::from(q - target(k)));
+    let squares = q.iter().enumerate().map(|(k, &q)| {
+        let error = f64::from(q) - f64::from(target(k));
+        error * error
+    });
     squares.sum::<f64>().sqrt() as f32
 }
 
@@ -93,35 +105,51 @@ mod tests {
     use super::*;
     use limbeck_policy::{Table, configure};
 
-    /// A student that is right, undecided, wrong; a teacher that is undecided in all three.
-    fn scores(config: &str) -> Scores {
-        let mut policy: El2n = configure(config, &Env::default()).unwrap();
-        let batch = Table::new(3)
-            .with_f32s(column::STUDENT_PROBS, vec![1.0, 0.0, 0.5, 0.5, 0.0, 1.0])
-            .with_f32s(column::TEACHER_PROBS, vec![0.5; 6])
-            .with_u64s(column::CLASS, vec![0, 0, 0]);
-        policy.score(&batch).unwrap()
+    const STUDENT: &str = r#"{"of": "student"}"#;
+
+    /// Under a teacher that does not know, and a student that says `q`.
+    fn scores(config: &str, q: &[f32]) -> Vec<f32> {
+        let mut policy: El2n = configure(config, &Env { classes: 2, ..Env::default() }).unwrap();
+        let rows = q.len() / 2;
+        let batch = Table::new(rows)
+            .with_f32s("student.probs", q.to_vec())
+            .with_f32s("teacher.probs", [0.5, 0.5].repeat(rows))
+            .with_u64s("class", vec![0; rows]);
+        policy.score(&batch).unwrap().values
     }
 
     #[test]
-    fn the_worst_error_wins() {
-        let values = scores(r#"{"against": "label"}"#).values;
-        assert!(values[2] > values[1] && values[1] > values[0], "{values:?}");
-        assert!((values[2] - 2.0_f32.sqrt()).abs() < 1e-6);
+    fn the_larger_error_wins() {
+        let scores = scores(STUDENT, &[1.0, 0.0, 0.5, 0.5, 0.0, 1.0]);
+        assert_eq!((scores[0], scores[2]), (0.0, 2.0_f32.sqrt()));
+        assert!(scores[2] > scores[1] && scores[1] > scores[0], "{scores:?}");
     }
 
     #[test]
-    fn against_the_teacher_agreement_loses() {
-        let values = scores("{}").values;
-        assert!(values[0] > values[1] && values[1] == 0.0, "{values:?}");
+    fn the_teacher_may_be_the_target() {
+        let scores = scores(r#"{"of": "student", "target": "teacher"}"#, &[1.0, 0.0, 0.5, 0.5]);
+        assert!(scores[0] > scores[1] && scores[1] == 0.0, "{scores:?}");
     }
 
     #[test]
-    fn what_is_beyond_measure_is_dropped() {
-        let vetoes = scores(r#"{"against": "label", "skip": 1.2}"#).vetoes;
-        assert_eq!(vetoes.iter().map(|veto| veto.row).collect::<Vec<_>>(), [2]);
-        for config in [r#"{"skip": 2}"#, r#"{"agianst": "label"}"#] {
-            assert!(configure::<El2n>(config, &Env::default()).is_err(), "{config}");
-        }
+    fn the_teacher_errs_on_its_own_account_only() {
+        assert_eq!(scores("{}", &[0.0, 1.0]), [0.5_f32.sqrt()]);
+        let error = configure::<El2n>(r#"{"target": "teacher"}"#, &Env { classes: 2, ..Env::default() }).err().unwrap();
+        assert!(error.contains("set of ="), "{error}");
+    }
+
+    #[test]
+    fn easy_turns_the_order_round() {
+        let scores = scores(r#"{"of": "student", "prefer": "easy"}"#, &[1.0, 0.0, 0.0, 1.0]);
+        assert!(scores[0] > scores[1], "{scores:?}");
+        assert!(configure::<El2n>(r#"{"prefer": "soft"}"#, &Env { classes: 2, ..Env::default() }).is_err());
+    }
+
+    #[test]
+    fn nothing_and_equals_are_no_trouble() {
+        assert!(scores(STUDENT, &[]).is_empty());
+        let equal = scores(STUDENT, &[0.3, 0.7, 0.3, 0.7]);
+        assert_eq!(equal[0], equal[1]);
+        assert!(configure::<El2n>("{}", &Env::default()).is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! A one-hot teacher gives 1, a uniform one the floor. Normalised entropy as a measure of a teacher's reliability follows
 //! Kwon, Na, Lee and Kim, "Adaptive knowledge distillation based on entropy" (ICASSP 2020).
 
-use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math};
+use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math, within};
 
 pub struct EntropyWeight {
     /// ln C.
@@ -30,9 +30,7 @@ impl Policy for EntropyWeight {
     type Config = Config;
 
     fn new(config: Config, env: &Env) -> Result<Self, String> {
-        if !(1e-6..=1.0).contains(&config.floor) {
-            return Err(format!("`floor` is {}, expected 0.000001 to 1", config.floor));
-        }
+        within("floor", config.floor, 1e-6..=1.0)?;
         if env.classes < 2 {
             return Err(format!("entropy says nothing about {} class: at least 2 are needed", env.classes));
         }

@@ -1,10 +1,10 @@
-//! Rank by the teacher's entropy `H(p) = −Σ p ln p`.
+//! Rank by the entropy `H(p) = −Σ p ln p` of the teacher, or of the student with `of = "student"`.
 //!
 //! `prefer = "uncertain"` keeps the images of the highest entropy, near the borders between classes: uncertainty sampling
 //! (Shannon entropy as in Settles, "Active learning literature survey", 2009). `prefer = "certain"` keeps those of the
 //! lowest, the clean ones, which serves better when many generated images are spoilt.
 
-use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, column, export_scorer};
+use limbeck_policy::{Batch, Env, Model, Policy, Scorer, Scores, export_scorer};
 
 pub struct Entropy {
     config: Config,
@@ -22,6 +22,8 @@ pub enum Prefer {
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
+    /// Whose entropy: `teacher` (default) or `student`, where the stage has one.
+    of: Model,
     /// `uncertain` (default) or `certain`.
     prefer: Prefer,
 }
@@ -36,13 +38,13 @@ impl Policy for Entropy {
     }
 
     fn needs(&self) -> Vec<String> {
-        vec![column::TEACHER_ENTROPY.into()]
+        vec![self.config.of.column("entropy")]
     }
 }
 
 impl Scorer for Entropy {
     fn score(&mut self, batch: &dyn Batch) -> Result<Scores, String> {
-        let mut values = batch.f32s(column::TEACHER_ENTROPY)?; // [rows], nats
+        let mut values = batch.f32s(&self.config.of.column("entropy"))?; // [rows], nats
         if let Prefer::Certain = self.config.prefer {
             values.iter_mut().for_each(|value| *value = -*value);
         }
@@ -55,7 +57,7 @@ export_scorer!(Entropy);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use limbeck_policy::{Table, configure};
+    use limbeck_policy::{Table, column, configure};
 
     /// Which of a sure and an unsure image scores higher.
     fn winner(config: &str) -> &'static str {

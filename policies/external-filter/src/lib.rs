@@ -1,48 +1,55 @@
-//! Keep what another program approves of: drop every image whose outside score is below a bar, rank the rest by it.
+//! Keep what another model approves of: images whose score in the column `column` is above a threshold, ranked by it.
 //!
-//! With CLIP's probability of the class as the score and no bar given this is the CLIP filter of He, Sun, Yu, Xue, Zhang,
-//! Torr, Bai and Qi, "Is synthetic data from generative models ready for image recognition?" (ICLR 2023, section 3.3):
-//! keep where `p_y > 1/C`. Needs the scores (`select.external`); free beyond that.
+//! The threshold is 1/C by default, which is the CLIP filter of He, Sun, Yu and others, "Is synthetic data from generative
+//! models ready for image recognition?" (ICLR 2023), section 3.1: with `p = softmax(scale · cos(image, text))`, keep an image if
+//! `p_y > 1/C`, and the highest `p_y` if there are more than wanted. Any column of one number a row will do, so a score of
+//! one's own can be put into the run, or `teacher.p-class` taken. Needs one number a row.
 
-use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, Veto, column, export_scorer};
+use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, Veto, export_scorer, within};
 
 pub struct ExternalFilter {
-    least: f32,
+    column: String,
+    above: f32,
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// The bar: an image stays where its score is above it. Any finite number. Default 1/C.
+    /// The column with the score, an f32 a row, such as `external.clip`.
+    column: String,
+    /// Scores must be above this, −1000000 to 1000000. Default 1/C.
     above: Option<f32>,
 }
 
 impl Policy for ExternalFilter {
     const NAME: &str = "external-filter";
-    const SUMMARY: &str = "keeps images that another program, such as CLIP, scores above a bar";
+    const SUMMARY: &str = "keeps images that another model scores above a threshold, such as CLIP above 1/C";
     type Config = Config;
 
     fn new(config: Config, env: &Env) -> Result<Self, String> {
-        let least = config.above.unwrap_or(1.0 / env.classes.max(1) as f32);
-        if !least.is_finite() {
-            return Err(format!("`above` is {least}, expected a finite number"));
+        if config.column.is_empty() {
+            return Err("`column` is empty, expected the name of a column, such as \"external.clip\"".into());
         }
-        Ok(Self { least })
+        let above = match config.above {
+            Some(above) => within("above", above, -1e6..=1e6)?,
+            None => 1.0 / env.classes.max(1) as f32,
+        };
+        Ok(Self { column: config.column, above })
     }
 
     fn needs(&self) -> Vec<String> {
-        vec![column::EXTERNAL.into()]
+        vec![self.column.clone()]
     }
 
     fn reasons(&self) -> Vec<String> {
-        vec![format!("its outside score is not above {}", self.least)]
+        vec![format!("`{}` is at most {}", self.column, self.above)]
     }
 }
 
 impl Scorer for ExternalFilter {
     fn score(&mut self, batch: &dyn Batch) -> Result<Scores, String> {
-        let values = batch.f32s(column::EXTERNAL)?; // [rows]
-        let low = values.iter().enumerate().filter(|&(_, &score)| score <= self.least);
+        let values = batch.f32s(&self.column)?; // [rows]
+        let low = values.iter().enumerate().filter(|&(_, &value)| value <= self.above);
         let vetoes = low.map(|(row, _)| Veto { row: row as u32, reason: 0 }).collect();
         Ok(Scores { values, vetoes })
     }
@@ -55,17 +62,34 @@ mod tests {
     use super::*;
     use limbeck_policy::{Table, configure};
 
-    fn dropped(config: &str, scores: &[f32]) -> Vec<u32> {
-        let mut policy: ExternalFilter = configure(config, &Env { classes: 4, ..Env::default() }).unwrap();
-        let scores = policy.score(&Table::new(scores.len()).with_f32s(column::EXTERNAL, scores.to_vec())).unwrap();
-        scores.vetoes.iter().map(|veto| veto.row).collect()
+    fn vetoed(config: &str, classes: u32, scores: &[f32]) -> Vec<u32> {
+        let mut policy: ExternalFilter = configure(config, &Env { classes, ..Env::default() }).unwrap();
+        let graded = policy.score(&Table::new(scores.len()).with_f32s("external.clip", scores.to_vec())).unwrap();
+        assert_eq!(graded.values, scores, "the higher the score, the sooner kept");
+        graded.vetoes.iter().map(|veto| veto.row).collect()
     }
 
     #[test]
-    fn better_than_chance_stays() {
-        assert_eq!(dropped("{}", &[0.9, 0.25, 0.26, 0.1]), [1, 3]);
-        assert_eq!(dropped(r#"{"above": 0.5}"#, &[0.9, 0.5, 0.26]), [1, 2]);
-        assert_eq!(dropped("{}", &[]), []);
-        assert!(configure::<ExternalFilter>(r#"{"abvoe": 0.5}"#, &Env::default()).is_err());
+    fn chance_or_less_is_dropped() {
+        assert_eq!(vetoed(r#"{"column": "external.clip"}"#, 4, &[0.9, 0.25, 0.1, 0.26]), [1, 2]);
+        assert_eq!(vetoed(r#"{"column": "external.clip"}"#, 2, &[0.9, 0.25, 0.1, 0.26]), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_threshold_of_ones_own() {
+        assert_eq!(vetoed(r#"{"column": "external.clip", "above": -0.5}"#, 4, &[-0.4, -0.5, -0.6]), [1, 2]);
+    }
+
+    #[test]
+    fn all_equal_and_nothing_are_no_trouble() {
+        assert_eq!(vetoed(r#"{"column": "external.clip"}"#, 2, &[0.5, 0.5]), [0, 1]);
+        assert!(vetoed(r#"{"column": "external.clip"}"#, 2, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused() {
+        for config in ["{}", r#"{"column": ""}"#, r#"{"column": "x", "above": 1e9}"#, r#"{"colum": "x"}"#] {
+            assert!(configure::<ExternalFilter>(config, &Env::default()).is_err(), "{config}");
+        }
     }
 }

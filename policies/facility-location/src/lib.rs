@@ -1,10 +1,14 @@
-//! Keep images of which every image has a similar one: greedily the largest `Σ_i max_{j∈S} s_ij` with
-//! `s_ij = (1 + cos(f_i, f_j)) / 2` in the teacher's features.
+//! Facility location: greedily the image that raises `Σ_i max_{j∈S} s_ij` most, `s_ij` the cosine of the teacher's features,
+//! negative ones counting 0.
 //!
-//! Wei, Iyer and Bilmes, "Submodularity in data subset selection and active learning" (ICML 2015). It keeps the middle of
-//! each cluster, the largest cluster first. The host chooses; n² × width multiplications within a class.
+//! An image wins when many images resemble it and nothing kept does yet: representatives of crowds, where k-centre takes
+//! outliers. Wei, Iyer and Bilmes, "Submodularity in data subset selection and active learning" (ICML 2015); the greedy
+//! rule reaches (1 − 1/e) of the best sum (Nemhauser, Wolsey and Fisher 1978), and is run lazily (Minoux 1978): gains only
+//! fall, so that most need not be computed again. With `per-class` (default) each class is covered for itself, and classes
+//! take turns. Needs F numbers a row, the whole pool at once, and a teacher that gives features; the host chooses, which
+//! costs at least images² × F multiplications, divided by C when classes are apart.
 
-use limbeck_policy::{Batch, Env, Policy, Selection, Selector, Veto, column, export_selector, groups};
+use limbeck_policy::{Batch, Env, Policy, Selection, Selector, column, export_selector, share};
 
 pub struct FacilityLocation {
     config: Config,
@@ -13,7 +17,7 @@ pub struct FacilityLocation {
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Choose within each class, an equal share of the budget for each. Default true: a class that looks plain is not lost.
+    /// Each class for itself. Default true.
     per_class: bool,
 }
 
@@ -25,36 +29,30 @@ impl Default for Config {
 
 impl Policy for FacilityLocation {
     const NAME: &str = "facility-location";
-    const SUMMARY: &str = "keeps images of which every other has a similar one";
+    const SUMMARY: &str = "keeps images that together resemble the whole pool most";
     type Config = Config;
 
     fn new(config: Config, env: &Env) -> Result<Self, String> {
         if env.feature_dim == 0 {
-            return Err("the teacher gives no features, which this policy compares: take another teacher".into());
+            return Err("the teacher gives no features: name a teacher that does, or another policy".into());
         }
         Ok(Self { config })
     }
 
     fn needs(&self) -> Vec<String> {
-        vec![column::TEACHER_FEATURES.into(), column::CLASS.into()]
-    }
-
-    fn reasons(&self) -> Vec<String> {
-        vec!["a kept image stands for it".into()]
+        vec![column::CLASS.into(), column::TEACHER_FEATURES.into()]
     }
 }
 
 impl Selector for FacilityLocation {
     fn select(&mut self, batch: &dyn Batch, budget: u32) -> Result<Selection, String> {
+        let class = batch.u64s(column::CLASS)?; // [rows]
         let mut keep = Vec::new();
-        for (rows, share) in groups(batch, budget, self.config.per_class)? {
-            keep.extend(batch.facility_location(column::TEACHER_FEATURES, &rows, share)?);
+        for (rows, quota) in share(&class, self.config.per_class, budget) {
+            keep.extend(batch.facility_location(column::TEACHER_FEATURES, &rows, quota as u32)?);
         }
         keep.sort_unstable();
-        let mut kept = vec![false; batch.rows()];
-        keep.iter().for_each(|&row| kept[row as usize] = true);
-        let dropped = (0..batch.rows() as u32).filter(|&row| !kept[row as usize]);
-        Ok(Selection { vetoes: dropped.map(|row| Veto { row, reason: 0 }).collect(), keep })
+        Ok(Selection { keep, vetoes: Vec::new() })
     }
 }
 
@@ -65,36 +63,42 @@ mod tests {
     use super::*;
     use limbeck_policy::{Table, configure};
 
-    fn kept(config: &str, features: &[f32], class: &[u64], budget: u32) -> Vec<u32> {
-        let mut policy: FacilityLocation = configure(config, &Env { feature_dim: 2, ..Env::default() }).unwrap();
+    fn kept(config: &str, class: &[u64], features: &[f32], budget: u32) -> Vec<u32> {
+        let env = Env { classes: 2, feature_dim: 2, total_steps: 0 };
+        let mut policy: FacilityLocation = configure(config, &env).unwrap();
         let batch = Table::new(class.len())
-            .with_f32s(column::TEACHER_FEATURES, features.to_vec())
-            .with_u64s(column::CLASS, class.to_vec());
-        let selection = policy.select(&batch, budget).unwrap();
-        assert_eq!(selection.keep.len() + selection.vetoes.len(), class.len());
-        selection.keep
+            .with_u64s(column::CLASS, class.to_vec())
+            .with_f32s(column::TEACHER_FEATURES, features.to_vec());
+        policy.select(&batch, budget).unwrap().keep
     }
 
-    /// A cluster of three and a pair, in different directions.
-    const FEATURES: [f32; 10] = [1.0, 0.0, 1.0, 0.1, 1.0, -0.1, 0.0, 1.0, 0.05, 1.0];
+    const CROWD: [f32; 8] = [-2.0, 0.0, 1.0, 0.1, 3.0, 0.0, 1.0, -0.1];
 
     #[test]
-    fn the_middle_of_the_largest_cluster_comes_first_then_the_other_cluster() {
-        let keep = |budget| kept(r#"{"per-class": false}"#, &FEATURES, &[0; 5], budget);
-        assert_eq!(keep(1), [1]);
-        let two = keep(2);
-        assert!(two[0] < 3 && two[1] >= 3, "{two:?}");
+    fn the_middle_of_a_crowd_wins_then_the_rest_of_the_world() {
+        assert_eq!(kept("{}", &[0; 4], &CROWD, 1), [2]);
+        assert_eq!(kept("{}", &[0; 4], &CROWD, 2), [0, 2]);
     }
 
     #[test]
-    fn each_class_keeps_its_share() {
-        assert_eq!(kept("{}", &FEATURES, &[0, 0, 0, 1, 1], 2).len(), 2);
+    fn classes_take_turns_unless_all_are_one() {
+        let class = [1, 0, 0, 0];
+        assert_eq!(kept("{}", &class, &CROWD, 2), [0, 2]);
+        assert_eq!(kept(r#"{"per-class": false}"#, &class, &CROWD, 1), [2]);
     }
 
     #[test]
-    fn a_teacher_without_features_and_misspelt_keys_are_refused() {
+    fn equals_zeros_and_nothing_are_no_trouble() {
+        assert_eq!(kept("{}", &[1; 3], &[1.0; 6], 2), [0, 1]);
+        assert_eq!(kept("{}", &[0; 2], &[0.0; 4], 1), [0]);
+        assert!(kept("{}", &[], &[], 4).is_empty());
+        assert_eq!(kept("{}", &[0, 1], &[1.0; 4], 9), [0, 1]);
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused() {
+        let env = Env { classes: 2, feature_dim: 2, total_steps: 0 };
+        assert!(configure::<FacilityLocation>(r#"{"metric": 3}"#, &env).is_err());
         assert!(configure::<FacilityLocation>("{}", &Env::default()).is_err());
-        let env = Env { feature_dim: 2, ..Env::default() };
-        assert!(configure::<FacilityLocation>(r#"{"per_class": true}"#, &env).is_err());
     }
 }

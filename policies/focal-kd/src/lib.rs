@@ -3,7 +3,7 @@
 //! What the student has learnt counts little, what it gets wrong counts most. This is the focal loss of Lin, Goyal,
 //! Girshick, He and Dollár (ICCV 2017), `(1 − q_y)^γ`, with KL in the place of the cross-entropy `−ln q_y`.
 
-use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math};
+use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math, within};
 
 pub struct FocalKd {
     config: Config,
@@ -30,12 +30,8 @@ impl Policy for FocalKd {
     type Config = Config;
 
     fn new(config: Config, _: &Env) -> Result<Self, String> {
-        if !(0.0..=10.0).contains(&config.gamma) {
-            return Err(format!("`gamma` is {}, expected 0 to 10", config.gamma));
-        }
-        if !(1e-3..=1.0).contains(&config.floor) {
-            return Err(format!("`floor` is {}, expected 0.001 to 1", config.floor));
-        }
+        within("gamma", config.gamma, 0.0..=10.0)?;
+        within("floor", config.floor, 1e-3..=1.0)?;
         Ok(Self { config })
     }
 

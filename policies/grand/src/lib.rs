@@ -1,53 +1,64 @@
-//! Rank by the length of the loss's gradient in the last layer of a student, the largest first:
-//! `‖q − e_y‖ · √(1 + ‖f‖²)`, where `f` is what the last layer sees (the 1 is its bias).
+//! Rank by GraNd of the last layer: `‖q − e_y‖₂ · √(1 + ‖f‖₂²)`, the highest first.
 //!
-//! GraNd of Paul, Ganguli and Dziugaite, "Deep learning on a data diet" (NeurIPS 2021, definition 2.1), restricted to the
-//! last layer, where the gradient of the cross-entropy is `(q − e_y) ⊗ (f, 1)`. Needs a student (`select.student`); costs C
-//! exponentials and the features of an image.
+//! An image wins when a step on its cross-entropy would move the last layer most: the gradient with respect to the weights
+//! is `(q − e_y) fᵀ`, with respect to the biases `q − e_y`, and this is the norm of both. Paul, Ganguli and Dziugaite, "Deep
+//! learning on a data diet: finding important examples early in training" (NeurIPS 2021), definition of the GraNd score,
+//! for one model and its last layer. `q` and `f` are probabilities and features of the teacher, or of the student where
+//! the stage gives both. Needs C + F numbers a row.
 
-use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, column, export_scorer};
+use limbeck_policy::{Batch, Env, Model, Policy, Scorer, Scores, column, export_scorer};
 
-pub struct Grand;
+pub struct Grand {
+    config: Config,
+    classes: usize,
+    features: usize,
+}
 
-/// Nothing to configure.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {}
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// Whose gradient: `teacher` (default) or `student`.
+    of: Model,
+}
 
 impl Policy for Grand {
     const NAME: &str = "grand";
-    const SUMMARY: &str = "ranks images by the gradient that they give an earlier student's last layer";
+    const SUMMARY: &str = "keeps images whose gradient in the last layer is longest";
     type Config = Config;
 
-    fn new(_: Config, _: &Env) -> Result<Self, String> {
-        Ok(Self)
+    fn new(config: Config, env: &Env) -> Result<Self, String> {
+        if env.classes == 0 {
+            return Err("there is no class to err about: `[data]` needs at least 1".into());
+        }
+        if env.feature_dim == 0 {
+            return Err("the teacher gives no features: name a teacher that does, or another policy".into());
+        }
+        Ok(Self { config, classes: env.classes as usize, features: env.feature_dim as usize })
     }
 
     fn needs(&self) -> Vec<String> {
-        vec![column::STUDENT_PROBS.into(), column::STUDENT_FEATURES.into(), column::CLASS.into()]
+        vec![column::CLASS.into(), self.config.of.column("probs"), self.config.of.column("features")]
     }
 }
 
 impl Scorer for Grand {
     fn score(&mut self, batch: &dyn Batch) -> Result<Scores, String> {
-        let rows = batch.rows();
-        if rows == 0 {
-            return Ok(Scores::default());
-        }
-        let q = batch.f32s(column::STUDENT_PROBS)?; // [rows, C]
-        let features = batch.f32s(column::STUDENT_FEATURES)?; // [rows, width]
         let class = batch.u64s(column::CLASS)?; // [rows]
-        let (classes, width) = (q.len() / rows, features.len() / rows);
-        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
-        let score = |((q, features), y): ((&[f32], &[f32]), &u64)| {
-            let mut errors = q.iter().enumerate().map(|(k, &q)| f64::from(q) - f64::from(u8::from(k as u64 == *y)));
-            let error = squares(&mut errors);
-            let input = 1.0 + squares(&mut features.iter().map(|&f| f64::from(f)));
-            (error * input).sqrt() as f32
-        };
-        let all = q.chunks_exact(classes).zip(features.chunks_exact(width)).zip(&class);
-        Ok(Scores { values: all.map(score).collect(), vetoes: Vec::new() })
+        let q = batch.f32s(&self.config.of.column("probs"))?; // [rows, C]
+        let f = batch.f32s(&self.config.of.column("features"))?; // [rows, F]
+        // The student may have another number of features than the teacher.
+        let width = f.len().checked_div(class.len()).unwrap_or(self.features);
+        let rows = class.iter().zip(q.chunks_exact(self.classes)).zip(f.chunks_exact(width));
+        Ok(Scores { values: rows.map(|((&y, q), f)| norm(y as usize, q, f)).collect(), vetoes: Vec::new() })
     }
+}
+
+/// Summed in f64.
+fn norm(y: usize, q: &[f32], f: &[f32]) -> f32 {
+    let error = |(k, &q): (usize, &f32)| f64::from(q) - f64::from(u8::from(k == y));
+    let error: f64 = q.iter().enumerate().map(error).map(|error| error * error).sum();
+    let features: f64 = f.iter().map(|&f| f64::from(f) * f64::from(f)).sum();
+    (error * (1.0 + features)).sqrt() as f32
 }
 
 export_scorer!(Grand);
@@ -57,16 +68,34 @@ mod tests {
     use super::*;
     use limbeck_policy::{Table, configure};
 
+    fn scores(p: &[f32], features: &[f32]) -> Vec<f32> {
+        let mut policy: Grand = configure("{}", &Env { classes: 2, feature_dim: 1, total_steps: 0 }).unwrap();
+        let rows = features.len();
+        let batch = Table::new(rows)
+            .with_u64s(column::CLASS, vec![0; rows])
+            .with_f32s(column::TEACHER_PROBS, p.to_vec())
+            .with_f32s(column::TEACHER_FEATURES, features.to_vec());
+        policy.score(&batch).unwrap().values
+    }
+
     #[test]
-    fn large_errors_on_large_features_win() {
-        let mut policy: Grand = configure("{}", &Env::default()).unwrap();
-        let batch = Table::new(3)
-            .with_f32s(column::STUDENT_PROBS, vec![1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
-            .with_f32s(column::STUDENT_FEATURES, vec![5.0, 0.0, 0.0, 0.0, 3.0, 4.0])
-            .with_u64s(column::CLASS, vec![0, 0, 0]);
-        let values = policy.score(&batch).unwrap().values;
-        assert_eq!(values[0], 0.0);
-        assert!((values[1] - 2.0_f32.sqrt()).abs() < 1e-6 && (values[2] - 52.0_f32.sqrt()).abs() < 1e-5, "{values:?}");
-        assert_eq!(policy.score(&Table::new(0)), Ok(Scores::default()));
+    fn the_larger_error_wins_and_so_do_the_longer_features() {
+        let scores = scores(&[0.9, 0.1, 0.5, 0.5, 0.5, 0.5], &[1.0, 1.0, 3.0]);
+        assert!(scores[2] > scores[1] && scores[1] > scores[0], "{scores:?}");
+        assert_eq!(scores[1], 1.0, "√(½ · 2)");
+    }
+
+    #[test]
+    fn no_error_has_no_gradient() {
+        assert_eq!(scores(&[1.0, 0.0], &[9.0]), [0.0]);
+        assert_eq!(scores(&[0.0, 1.0], &[0.0]), [2.0_f32.sqrt()]);
+        assert!(scores(&[], &[]).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused() {
+        let env = Env { classes: 2, feature_dim: 1, total_steps: 0 };
+        assert!(configure::<Grand>(r#"{"layer": "last"}"#, &env).is_err());
+        assert!(configure::<Grand>("{}", &Env { feature_dim: 0, ..env }).is_err());
     }
 }

@@ -1,34 +1,25 @@
-//! Rank by how little the teacher believes in what it sees: `1 − max p`.
+//! Rank by least confidence: `1 − max p`, the highest first.
 //!
-//! `prefer = "uncertain"` keeps the images of which the teacher is least sure: least-confidence sampling (Lewis and Gale,
-//! "A sequential algorithm for training text classifiers", SIGIR 1994). `prefer = "certain"` keeps those of which it is
-//! most sure. Costs C exponentials an image, on the host.
+//! An image wins when even the best guess about it is weak. Uncertainty sampling in its simplest form: Lewis and Gale, "A
+//! sequential algorithm for training text classifiers" (SIGIR 1994); Settles, "Active learning literature survey" (2009),
+//! section 3.1. Needs one number a row. `of = "student"` asks the student, where the stage has one.
 
-use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, column, export_scorer};
+use limbeck_policy::{Batch, Env, Model, Policy, Scorer, Scores, export_scorer};
 
 pub struct LeastConfidence {
     config: Config,
 }
 
-/// Which end of the scale is kept.
-#[derive(Clone, Copy, Default, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Prefer {
-    #[default]
-    Uncertain,
-    Certain,
-}
-
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// `uncertain` (default) or `certain`.
-    prefer: Prefer,
+    /// Whose confidence: `teacher` (default) or `student`.
+    of: Model,
 }
 
 impl Policy for LeastConfidence {
     const NAME: &str = "least-confidence";
-    const SUMMARY: &str = "ranks images by how little the teacher believes its first guess";
+    const SUMMARY: &str = "keeps images whose most probable class is the least probable";
     type Config = Config;
 
     fn new(config: Config, _: &Env) -> Result<Self, String> {
@@ -36,18 +27,14 @@ impl Policy for LeastConfidence {
     }
 
     fn needs(&self) -> Vec<String> {
-        vec![column::TEACHER_MAX_PROB.into()]
+        vec![self.config.of.column("max-prob")]
     }
 }
 
 impl Scorer for LeastConfidence {
     fn score(&mut self, batch: &dyn Batch) -> Result<Scores, String> {
-        let value = batch.f32s(column::TEACHER_MAX_PROB)?; // [rows]
-        let score = |value: f32| match self.config.prefer {
-            Prefer::Uncertain => 1.0 - value,
-            Prefer::Certain => value,
-        };
-        Ok(Scores { values: value.into_iter().map(score).collect(), vetoes: Vec::new() })
+        let max_prob = batch.f32s(&self.config.of.column("max-prob"))?; // [rows]
+        Ok(Scores { values: max_prob.into_iter().map(|p| 1.0 - p).collect(), vetoes: Vec::new() })
     }
 }
 
@@ -58,24 +45,26 @@ mod tests {
     use super::*;
     use limbeck_policy::{Table, configure};
 
-    /// Scores of an image that the teacher is sure of, and of one that it is not.
-    fn scores(config: &str) -> Vec<f32> {
+    fn scores(config: &str, column: &str, p: &[f32]) -> Vec<f32> {
         let mut policy: LeastConfidence = configure(config, &Env::default()).unwrap();
-        policy.score(&Table::new(2).with_f32s(column::TEACHER_MAX_PROB, vec![0.99, 0.4])).unwrap().values
+        policy.score(&Table::new(p.len()).with_f32s(column, p.to_vec())).unwrap().values
     }
 
     #[test]
-    fn the_unsure_image_wins_unless_told_otherwise() {
-        let [sure, unsure] = scores("{}")[..] else { panic!("two scores") };
-        assert!(unsure > sure);
-        let [sure, unsure] = scores(r#"{"prefer": "certain"}"#)[..] else { panic!("two scores") };
-        assert!(sure > unsure);
+    fn a_weak_best_guess_wins_over_a_strong_one() {
+        let scores = scores("{}", "teacher.max-prob", &[0.99, 0.4]);
+        assert!(scores[1] > scores[0], "{scores:?}");
     }
 
     #[test]
-    fn nothing_gives_nothing_and_misspelt_keys_are_refused() {
-        let mut policy: LeastConfidence = configure("{}", &Env::default()).unwrap();
-        assert!(policy.score(&Table::new(0).with_f32s(column::TEACHER_MAX_PROB, vec![])).unwrap().values.is_empty());
-        assert!(configure::<LeastConfidence>(r#"{"preffer": "certain"}"#, &Env::default()).is_err());
+    fn the_student_may_be_asked() {
+        assert_eq!(scores(r#"{"of": "student"}"#, "student.max-prob", &[0.5, 0.5]), [0.5, 0.5]);
+        assert!(configure::<LeastConfidence>(r#"{"of": "both"}"#, &Env::default()).is_err());
+    }
+
+    #[test]
+    fn nothing_and_one_class_are_no_trouble() {
+        assert!(scores("{}", "teacher.max-prob", &[]).is_empty());
+        assert_eq!(scores("{}", "teacher.max-prob", &[1.0]), [0.0]);
     }
 }

@@ -1,34 +1,25 @@
-//! Rank by the teacher's margin `p₁ − p₂` between its first and second guess.
+//! Rank by margin: `p₁ − p₂`, the most probable class less the second, the *smallest* first.
 //!
-//! `prefer = "small"` keeps the images between two classes: margin sampling (Scheffer, Decomain and Wrobel, "Active hidden
-//! Markov models for information extraction", IDA 2001). `prefer = "large"` keeps the clear ones. Costs C exponentials an
-//! image, on the host.
+//! An image wins when two classes compete for it, which is where the border between them is learnt. Scheffer, Decomain and
+//! Wrobel, "Active hidden Markov models for information extraction" (IDA 2001); Settles, "Active learning literature
+//! survey" (2009), section 3.1. Needs one number a row. `of = "student"` asks the student, where the stage has one.
 
-use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, column, export_scorer};
+use limbeck_policy::{Batch, Env, Model, Policy, Scorer, Scores, export_scorer};
 
 pub struct Margin {
     config: Config,
 }
 
-/// Which end of the scale is kept.
-#[derive(Clone, Copy, Default, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Prefer {
-    #[default]
-    Small,
-    Large,
-}
-
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// `small` (default) or `large`.
-    prefer: Prefer,
+    /// Whose margin: `teacher` (default) or `student`.
+    of: Model,
 }
 
 impl Policy for Margin {
     const NAME: &str = "margin";
-    const SUMMARY: &str = "ranks images by how close the teacher's two best guesses are";
+    const SUMMARY: &str = "keeps images between whose first two classes it is closest";
     type Config = Config;
 
     fn new(config: Config, _: &Env) -> Result<Self, String> {
@@ -36,18 +27,15 @@ impl Policy for Margin {
     }
 
     fn needs(&self) -> Vec<String> {
-        vec![column::TEACHER_MARGIN.into()]
+        vec![self.config.of.column("margin")]
     }
 }
 
 impl Scorer for Margin {
     fn score(&mut self, batch: &dyn Batch) -> Result<Scores, String> {
-        let value = batch.f32s(column::TEACHER_MARGIN)?; // [rows]
-        let score = |value: f32| match self.config.prefer {
-            Prefer::Small => -value,
-            Prefer::Large => value,
-        };
-        Ok(Scores { values: value.into_iter().map(score).collect(), vetoes: Vec::new() })
+        let margin = batch.f32s(&self.config.of.column("margin"))?; // [rows]
+        // The host keeps the highest scores, the rule the smallest margins.
+        Ok(Scores { values: margin.into_iter().map(|margin| -margin).collect(), vetoes: Vec::new() })
     }
 }
 
@@ -58,18 +46,26 @@ mod tests {
     use super::*;
     use limbeck_policy::{Table, configure};
 
-    /// Scores of a clear image, and of one between two classes.
-    fn scores(config: &str) -> Vec<f32> {
+    fn scores(config: &str, column: &str, margin: &[f32]) -> Vec<f32> {
         let mut policy: Margin = configure(config, &Env::default()).unwrap();
-        policy.score(&Table::new(2).with_f32s(column::TEACHER_MARGIN, vec![0.9, 0.05])).unwrap().values
+        policy.score(&Table::new(margin.len()).with_f32s(column, margin.to_vec())).unwrap().values
     }
 
     #[test]
-    fn the_torn_image_wins_unless_told_otherwise() {
-        let [clear, torn] = scores("{}")[..] else { panic!("two scores") };
-        assert!(torn > clear);
-        let [clear, torn] = scores(r#"{"prefer": "large"}"#)[..] else { panic!("two scores") };
-        assert!(clear > torn);
-        assert!(configure::<Margin>(r#"{"prefer": "none"}"#, &Env::default()).is_err());
+    fn a_close_race_wins_over_a_clear_one() {
+        let scores = scores("{}", "teacher.margin", &[0.9, 0.05, 0.3]);
+        assert!(scores[1] > scores[2] && scores[2] > scores[0], "{scores:?}");
+    }
+
+    #[test]
+    fn the_student_may_be_asked() {
+        assert_eq!(scores(r#"{"of": "student"}"#, "student.margin", &[0.5]), [-0.5]);
+        assert!(configure::<Margin>(r#"{"off": "student"}"#, &Env::default()).is_err());
+    }
+
+    #[test]
+    fn ties_and_nothing_are_no_trouble() {
+        assert_eq!(scores("{}", "teacher.margin", &[0.2, 0.2]), [-0.2, -0.2]);
+        assert!(scores("{}", "teacher.margin", &[]).is_empty());
     }
 }

@@ -1,9 +1,10 @@
-//! Learn from an image with a probability that grows with its loss: `P = percentile(ℓ)^β`, weight 1 with that probability
-//! and 0 otherwise.
+//! Selective backprop: an image counts with probability `u^(1/keep − 1)`, where `u` is the percentile of its loss in the
+//! batch; the others don't count in this step.
 //!
-//! Jiang, Wong, Zhou, Andersen, Dean, Ganger, Joshi, Kaminsky, Kozuch, Lipton and Pillai, "Accelerating deep learning by
-//! focusing on the biggest losers" (2019, eq. 1). `β = 1/keep − 1`, so that the share `keep` is kept on average; the
-//! percentile is that within the batch. The largest loss is always kept. Costs C exponentials an image, on the host.
+//! On average the share `keep` of a batch counts, the hardest images nearly always. Jiang, Wong, Zhou, Andersen, Dean,
+//! Ganger, Joshi, Kaminsky, Kozuch, Lipton and Pillai, "Accelerating deep learning by focusing on the biggest losers" (2019),
+//! section 3.2, `P = CDF(ℓ)^β`; the CDF is that of the batch here, equals sharing their middle rank. Needs one number a
+//! row and one random number each.
 
 use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math, random, within};
 
@@ -14,7 +15,7 @@ pub struct SelectiveBackprop {
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// The share that is kept on average, above 0 to 1. Default 0.5.
+    /// The share of each batch that counts on average, 0.01 to 1. Default 0.5.
     keep: f64,
 }
 
@@ -26,7 +27,7 @@ impl Default for Config {
 
 impl Policy for SelectiveBackprop {
     const NAME: &str = "selective-backprop";
-    const SUMMARY: &str = "images count by chance, those of large losses more often";
+    const SUMMARY: &str = "images count in a step with a probability that rises with their loss";
     type Config = Config;
 
     fn new(config: Config, _: &Env) -> Result<Self, String> {
@@ -35,25 +36,36 @@ impl Policy for SelectiveBackprop {
     }
 
     fn needs(&self) -> Vec<String> {
-        vec![column::STUDENT_LOSS.into()]
+        vec![column::KL.into()]
+    }
+}
+
+impl SelectiveBackprop {
+    /// How probably each row counts.
+    fn probabilities(&self, losses: &[f32]) -> Vec<f64> {
+        let mut sorted = losses.to_vec();
+        sorted.sort_by(f32::total_cmp);
+        let probability = |&loss: &f32| {
+            let (below, up_to) =
+                (sorted.partition_point(|&other| other < loss), sorted.partition_point(|&x| x <= loss));
+            let percentile = (below + up_to) as f64 / 2.0 / sorted.len() as f64;
+            math::pow(percentile, 1.0 / self.config.keep - 1.0)
+        };
+        losses.iter().map(probability).collect()
     }
 }
 
 impl Weigher for SelectiveBackprop {
     fn weigh(&mut self, batch: &dyn Batch) -> Result<Vec<f32>, String> {
-        let power = 1.0 / self.config.keep - 1.0;
-        let loss = batch.f32s(column::STUDENT_LOSS)?; // [rows], nats
-        let draws = random(loss.len() as u32);
-        let mut order: Vec<usize> = (0..loss.len()).collect();
-        order.sort_by(|&a, &b| loss[a].total_cmp(&loss[b]).then(a.cmp(&b)));
-        let mut weights = vec![0.0; loss.len()];
-        for (place, row) in order.into_iter().enumerate() {
-            let percentile = (place + 1) as f64 / loss.len() as f64;
-            // 53 random bits make a number from 0 to below 1.
-            let chance = (draws[row] >> 11) as f64 / (1_u64 << 53) as f64;
-            if chance < math::pow(percentile, power) {
-                weights[row] = 1.0;
-            }
+        let losses = batch.f32s(column::KL)?; // [rows], nats
+        let draws = random(losses.len() as u32);
+        let probabilities = self.probabilities(&losses);
+        let mut weights: Vec<f32> =
+            probabilities.iter().zip(draws).map(|(&p, draw)| if math::unit(draw) < p { 1.0 } else { 0.0 }).collect();
+        if !weights.contains(&1.0) {
+            // A step needs something to learn from: the hardest.
+            let most = losses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            weights.iter_mut().zip(&losses).filter(|(_, loss)| **loss == most).for_each(|(weight, _)| *weight = 1.0);
         }
         Ok(weights)
     }
@@ -66,30 +78,38 @@ mod tests {
     use super::*;
     use limbeck_policy::{Table, configure};
 
-    /// How often each of four losses is kept, of 1000 times.
-    fn counts(config: &str) -> [f32; 4] {
-        let mut policy: SelectiveBackprop = configure(config, &Env::default()).unwrap();
-        let batch = Table::new(4).with_f32s(column::STUDENT_LOSS, vec![0.1, 4.0, 1.0, 2.0]);
-        let mut counts = [0.0; 4];
-        for _ in 0..1000 {
-            let weights = policy.weigh(&batch).unwrap();
-            counts.iter_mut().zip(weights).for_each(|(count, weight)| *count += weight);
-        }
-        counts
+    fn policy(keep: f64) -> SelectiveBackprop {
+        configure(&format!(r#"{{"keep": {keep}}}"#), &Env::default()).unwrap()
+    }
+
+    fn weights(keep: f64, losses: &[f32]) -> Vec<f32> {
+        policy(keep).weigh(&Table::new(losses.len()).with_f32s(column::KL, losses.to_vec())).unwrap()
     }
 
     #[test]
-    fn the_larger_the_loss_the_more_often() {
-        let counts = counts("{}");
-        assert_eq!(counts[1], 1000.0);
-        assert!(counts[1] > counts[3] && counts[3] > counts[2] && counts[2] > counts[0], "{counts:?}");
-        assert!((counts[0] - 250.0).abs() < 60.0, "{counts:?}");
+    fn the_harder_the_more_probable() {
+        let p = policy(0.25).probabilities(&[0.1, 5.0, 1.0]);
+        assert!(p[1] > p[2] && p[2] > p[0], "{p:?}");
     }
 
     #[test]
-    fn keeping_all_is_uniform() {
-        assert_eq!(counts(r#"{"keep": 1}"#), [1000.0; 4]);
-        for config in [r#"{"keep": 0}"#, r#"{"share": 0.5}"#] {
+    fn the_share_is_kept_on_average() {
+        let losses: Vec<f32> = (0..4000).map(|row| row as f32).collect();
+        let kept = weights(0.3, &losses).iter().filter(|&&weight| weight == 1.0).count() as f64 / 4000.0;
+        assert!((kept - 0.3).abs() < 0.03, "{kept}");
+        assert_eq!(weights(1.0, &losses), vec![1.0; 4000]);
+    }
+
+    #[test]
+    fn a_step_is_never_empty() {
+        assert_eq!(weights(0.01, &[1.0]), [1.0]);
+        assert!(weights(0.01, &[2.0; 3]).contains(&1.0));
+        assert!(weights(0.5, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused() {
+        for config in [r#"{"keep": 0}"#, r#"{"keep": 1.1}"#, r#"{"beta": 1}"#] {
             assert!(configure::<SelectiveBackprop>(config, &Env::default()).is_err(), "{config}");
         }
     }

@@ -1,14 +1,16 @@
 //! Keep what the teacher sees as what was asked for: the intended class among its `top` most probable ones, and its
-//! probability at least `min-probability`. Survivors are ranked by that probability `p_y`, so that a smaller budget keeps
+//! probability at least `min-probability` and, with `above-chance`, above 1/C. Survivors are ranked by that probability `p_y`, so that a smaller budget keeps
 //! the clearest.
 //!
 //! Dropping generated images that a classifier doubts follows He, Sun, Yu and others, "Is synthetic data from generative
 //! models ready for image recognition?" (ICLR 2023), who do it with CLIP.
 
-use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, Veto, column, export_scorer};
+use limbeck_policy::{Batch, Env, Policy, Scorer, Scores, Veto, column, export_scorer, within};
 
 pub struct TeacherFilter {
     config: Config,
+    /// 1/C.
+    chance: f32,
 }
 
 #[derive(serde::Deserialize)]
@@ -19,16 +21,19 @@ pub struct Config {
     top: u32,
     /// The teacher's least probability of the intended class, 0 to 1. Default 0.
     min_probability: f32,
+    /// The teacher's probability of the intended class must be above 1/C, as He and others ask of CLIP. Default false.
+    above_chance: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { top: 1, min_probability: 0.0 }
+        Self { top: 1, min_probability: 0.0, above_chance: false }
     }
 }
 
 const NOT_AMONG: u32 = 0;
 const UNSURE: u32 = 1;
+const CHANCE: u32 = 2;
 
 impl Policy for TeacherFilter {
     const NAME: &str = "teacher-filter";
@@ -36,13 +41,9 @@ impl Policy for TeacherFilter {
     type Config = Config;
 
     fn new(config: Config, env: &Env) -> Result<Self, String> {
-        if config.top == 0 || config.top > env.classes {
-            return Err(format!("`top` is {}, expected 1 to {} (the number of classes)", config.top, env.classes));
-        }
-        if !(0.0..=1.0).contains(&config.min_probability) {
-            return Err(format!("`min-probability` is {}, expected 0 to 1", config.min_probability));
-        }
-        Ok(Self { config })
+        within("top", config.top, 1..=env.classes)?;
+        within("min-probability", config.min_probability, 0.0..=1.0)?;
+        Ok(Self { config, chance: 1.0 / env.classes as f32 })
     }
 
     fn needs(&self) -> Vec<String> {
@@ -54,7 +55,8 @@ impl Policy for TeacherFilter {
             1 => "the teacher sees another class".into(),
             top => format!("the class is not among the teacher's first {top}"),
         };
-        vec![among, format!("the teacher gives the class less than {}", self.config.min_probability)]
+        let unsure = format!("the teacher gives the class less than {}", self.config.min_probability);
+        vec![among, unsure, "the teacher gives the class no more than chance".into()]
     }
 }
 
@@ -66,6 +68,7 @@ impl Scorer for TeacherFilter {
             let reason = match () {
                 () if rank >= self.config.top as f32 => NOT_AMONG,
                 () if p < self.config.min_probability => UNSURE,
+                () if self.config.above_chance && p <= self.chance => CHANCE,
                 () => return None,
             };
             Some(Veto { row: row as u32, reason })
@@ -97,12 +100,17 @@ mod tests {
     fn the_teacher_must_agree() {
         assert_eq!(vetoes("{}"), [(2, NOT_AMONG), (3, NOT_AMONG)]);
         assert_eq!(vetoes(r#"{"top": 2}"#), [(3, NOT_AMONG)]);
-        assert_eq!(vetoes(r#"{"top": 3}"#), []);
+        assert!(vetoes(r#"{"top": 3}"#).is_empty());
     }
 
     #[test]
     fn and_be_sure_enough() {
         assert_eq!(vetoes(r#"{"min-probability": 0.5}"#), [(1, UNSURE), (2, NOT_AMONG), (3, NOT_AMONG)]);
+    }
+
+    #[test]
+    fn and_surer_than_chance() {
+        assert_eq!(vetoes(r#"{"top": 3, "above-chance": true}"#), [(2, CHANCE), (3, CHANCE)]);
     }
 
     #[test]

@@ -1,31 +1,41 @@
-//! Weight by how much better the teacher knows the label than the student: `w = 1 − exp(−ℓ_s / ℓ_t)`, where `ℓ` are the
-//! cross-entropies of the intended class.
+//! Weighted soft labels: `w = max(1 − exp(−ℓ_s / ℓ_t), floor)`, with the cross-entropies `ℓ_s = −ln q_y` of the student and
+//! `ℓ_t = −ln p_y` of the teacher.
 //!
-//! Weighted soft labels of Zhou, Song, Chen, Zhou, Wang, Yuan and Zhang, "Rethinking soft labels for knowledge
-//! distillation: a bias-variance tradeoff perspective" (ICLR 2021, eq. 9): where the teacher itself is far from the label,
-//! its soft target counts little. Costs 2 C exponentials an image, on the host.
+//! An image counts while the student does worse on it than the teacher; where the student is already ahead, the teacher's
+//! soft label would rather pull it back, and counts less. Zhou, Song, Chen, Zhou, Wang, Yuan and Zhang, "Rethinking soft
+//! labels for knowledge distillation: a bias-variance tradeoff perspective" (ICLR 2021), the weight of their distillation
+//! term. Needs two numbers a row.
 
-use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math};
+use limbeck_policy::{Batch, Env, Policy, Weigher, column, export_weigher, math, within};
 
-pub struct WeightedSoftLabels;
+pub struct WeightedSoftLabels {
+    config: Config,
+}
 
-/// Nothing to configure.
 #[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {}
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The least weight, 0.000001 to 1. Default 0.001.
+    floor: f64,
+}
 
-/// What a perfect teacher's loss counts as: its quotient must stay a number.
-const LEAST_LOSS: f64 = 1e-7;
-/// No weight is nothing, so that a step in which teacher and student are both right still has a gradient.
-const LEAST_WEIGHT: f64 = 1e-6;
+impl Default for Config {
+    fn default() -> Self {
+        Self { floor: 1e-3 }
+    }
+}
+
+/// A teacher's loss below this is this: it has no error to compare with.
+const LEAST_LOSS: f64 = 1e-9;
 
 impl Policy for WeightedSoftLabels {
     const NAME: &str = "weighted-soft-labels";
-    const SUMMARY: &str = "images on which the teacher is better than the student count more";
+    const SUMMARY: &str = "images on which the student is behind the teacher count more";
     type Config = Config;
 
-    fn new(_: Config, _: &Env) -> Result<Self, String> {
-        Ok(Self)
+    fn new(config: Config, _: &Env) -> Result<Self, String> {
+        within("floor", config.floor, 1e-6..=1.0)?;
+        Ok(Self { config })
     }
 
     fn needs(&self) -> Vec<String> {
@@ -35,11 +45,10 @@ impl Policy for WeightedSoftLabels {
 
 impl Weigher for WeightedSoftLabels {
     fn weigh(&mut self, batch: &dyn Batch) -> Result<Vec<f32>, String> {
-        let student = batch.f32s(column::STUDENT_LOSS)?; // [rows], nats
-        let teacher = batch.f32s(column::TEACHER_LOSS)?; // [rows], nats
-        let weight = |(s, t): (f32, f32)| {
-            let quotient = f64::from(s).max(0.0) / f64::from(t).max(LEAST_LOSS);
-            (1.0 - math::exp(-quotient)).max(LEAST_WEIGHT) as f32
+        let (student, teacher) = (batch.f32s(column::STUDENT_LOSS)?, batch.f32s(column::TEACHER_LOSS)?); // [rows], nats
+        let weight = |(student, teacher): (f32, f32)| {
+            let ratio = f64::from(student) / f64::from(teacher).max(LEAST_LOSS);
+            (1.0 - math::exp(-ratio)).max(self.config.floor) as f32
         };
         Ok(student.into_iter().zip(teacher).map(weight).collect())
     }
@@ -61,15 +70,22 @@ mod tests {
     }
 
     #[test]
-    fn a_better_teacher_weighs_more() {
-        let weights = weights(&[2.0, 2.0, 0.1], &[0.1, 2.0, 2.0]);
+    fn the_student_that_is_behind_weighs_more() {
+        let weights = weights(&[2.0, 1.0, 0.1], &[1.0, 1.0, 1.0]);
         assert!(weights[0] > weights[1] && weights[1] > weights[2], "{weights:?}");
-        assert!((weights[1] - (1.0 - (-1.0_f32).exp())).abs() < 1e-6);
+        assert_eq!(weights[1], (1.0 - math::exp(-1.0)) as f32);
     }
 
     #[test]
-    fn perfect_models_still_count() {
-        let weights = weights(&[0.0, 1.0], &[0.0, 0.0]);
-        assert!(weights[0] > 0.0 && weights[1] == 1.0, "{weights:?}");
+    fn the_better_teacher_weighs_more() {
+        let weights = weights(&[1.0, 1.0], &[0.1, 2.0]);
+        assert!(weights[0] > weights[1], "{weights:?}");
+    }
+
+    #[test]
+    fn perfect_models_and_nothing_are_no_trouble() {
+        assert_eq!(weights(&[0.0, 1.0, 0.0], &[0.0, 0.0, 1.0]), [1e-3, 1.0, 1e-3]);
+        assert!(weights(&[], &[]).is_empty());
+        assert!(configure::<WeightedSoftLabels>(r#"{"floor": 0}"#, &Env::default()).is_err());
     }
 }

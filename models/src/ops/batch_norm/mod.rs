@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Te
 
 use self::kernels::{Affine, Moments, Planar};
 use super::cpu::applies;
+use super::profile::{Kind, timed};
 use super::tile::{view, with_view};
 
 /// Mean and (biased) variance of each channel of a batch, both `[channels]`, outside any gradient graph.
@@ -120,9 +121,12 @@ impl BatchNorm {
         residual: Option<&[f32]>,
     ) -> Result<(CpuStorage, Shape)> {
         let planar = Planar::new(layout.dims());
-        let moments = self.moments.get_or_init(|| self.fixed.clone().unwrap_or_else(|| kernels::moments(planar, x)));
         let mut y = vec![0.0; x.len()];
-        kernels::normalise(planar, x, Affine::new(affine, moments, self.eps), residual, self.relu, &mut y);
+        timed(Kind::Normalisation, 0.0, || {
+            let of_batch = || kernels::moments(planar, x);
+            let moments = self.moments.get_or_init(|| self.fixed.clone().unwrap_or_else(of_batch));
+            kernels::normalise(planar, x, Affine::new(affine, moments, self.eps), residual, self.relu, &mut y);
+        });
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
@@ -146,7 +150,9 @@ impl BatchNorm {
             with_view(dy, |dy| {
                 with_view(y, |y| {
                     let given = kernels::Given { x, dy, y: self.relu.then_some(y), fixed: self.fixed.is_some() };
-                    kernels::backward(planar, given, &scales, &mut dx, &mut daffine, &mut dresidual);
+                    timed(Kind::Normalisation, 0.0, || {
+                        kernels::backward(planar, given, &scales, &mut dx, &mut daffine, &mut dresidual);
+                    });
                 })
             })
         })???;

@@ -9,6 +9,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::finish::Finish;
 use super::geometry::Geometry;
 use crate::ops::tile::{split, with_scratch};
 
@@ -87,24 +88,25 @@ impl Plan {
     }
 }
 
-/// `out [n, outputs, oh, ow] = conv(x, w) + bias`.
-pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+/// `out [n, outputs, oh, ow] = conv(x, w)`, finished.
+pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], finish: Finish<'_>, out: &mut [f32]) {
     let plan = Plan::new(g);
     let weights = interleaved(w, g.outputs, g.depth());
-    let images = out.par_chunks_mut(g.out_image()).zip(x.par_chunks(g.image()));
-    images.for_each(|(out, x)| {
+    let images = out.par_chunks_mut(g.out_image()).zip(x.par_chunks(g.image())).enumerate();
+    images.for_each(|(image, (out, x))| {
         with_scratch(plan.padded_len(), |padded| {
             plan.pad(x, padded);
             with_scratch(g.outputs.next_multiple_of(OUTPUTS) * plan.pitch, |wide| {
                 pulp::Arch::new().dispatch(Forward { plan: &plan, padded, weights: &weights, wide });
                 for (channel, out) in out.chunks_exact_mut(g.pixels()).enumerate() {
                     let wide = &wide[channel * plan.pitch..];
-                    let bias = bias.map_or(0.0, |bias| bias[channel]);
                     for (y, out) in out.chunks_exact_mut(g.out_width).enumerate() {
-                        out.iter_mut().zip(&wide[y * plan.width..]).for_each(|(out, &v)| *out = v + bias);
+                        out.copy_from_slice(&wide[y * plan.width..][..g.out_width]);
                     }
                 }
             });
+            let start = image * g.out_image();
+            finish.part(start..start + out.len()).apply(out, g.outputs, g.pixels());
         });
     });
 }

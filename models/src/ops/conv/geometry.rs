@@ -71,6 +71,11 @@ impl Geometry {
         self.group_inputs() * self.kh * self.kw
     }
 
+    /// Floating-point operations of each of the three passes, by the definition.
+    pub fn operations(&self) -> f64 {
+        2.0 * (self.n * self.out_image()) as f64 * self.depth() as f64
+    }
+
     /// Whether the images are their own patch matrix.
     pub fn is_pointwise(&self) -> bool {
         self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0

@@ -8,8 +8,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::direct;
+use super::finish::Finish;
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
+use super::winograd;
 use crate::ops::cpu::simd;
 use crate::ops::tile::{Matrix, Write, matmul, split, sum, with_scratch};
 
@@ -66,14 +68,17 @@ fn group_of<'a>(g: &Geometry, image: &'a [f32], group: usize) -> &'a [f32] {
     &image[group * len..][..len]
 }
 
-/// `out [n, outputs, oh, ow] = conv(x, w) + bias`.
-pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+/// `out [n, outputs, oh, ow] = conv(x, w)`, finished.
+pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], finish: Finish<'_>, out: &mut [f32]) {
+    if winograd::suits(g) {
+        return winograd::forward(g, x, w, finish, out);
+    }
     if direct::suits(g) {
-        return direct::forward(g, x, w, bias, out);
+        return direct::forward(g, x, w, finish, out);
     }
     let images = images_per_task(g);
-    let tasks = out.par_chunks_mut(images * g.out_image()).zip(x.par_chunks(images * g.image()));
-    tasks.for_each(|(out, x)| {
+    let tasks = out.par_chunks_mut(images * g.out_image()).zip(x.par_chunks(images * g.image())).enumerate();
+    tasks.for_each(|(task, (out, x))| {
         for group in 0..g.groups {
             let kernel = kernel_of(g, w, group);
             if images == 1 {
@@ -82,10 +87,8 @@ pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>, 
                 forward_images(g, x, kernel, out, group);
             }
         }
-        if let Some(bias) = bias {
-            let planes = out.chunks_exact_mut(g.pixels()).zip(bias.iter().cycle());
-            simd(|| planes.for_each(|(plane, &b)| plane.iter_mut().for_each(|v| *v += b)));
-        }
+        let start = task * images * g.out_image();
+        finish.part(start..start + out.len()).apply(out, g.outputs, g.pixels());
     });
 }
 
@@ -128,7 +131,7 @@ fn for_each_line(g: &Geometry, images: usize, group: usize, mut f: impl FnMut(Ra
 pub(super) fn grad_input(g: &Geometry, w: &[f32], dy: &[f32], dx: &mut [f32]) {
     if let Some(reversed) = g.reversed() {
         let turned = turned_kernel(g, w);
-        return forward(&reversed, dy, &turned, None, dx);
+        return forward(&reversed, dy, &turned, Finish::default(), dx);
     }
     let images = images_per_task(g);
     let tasks = dx.par_chunks_mut(images * g.image()).zip(dy.par_chunks(images * g.out_image()));
@@ -179,6 +182,9 @@ fn turned_kernel(g: &Geometry, w: &[f32]) -> Vec<f32> {
 
 /// The gradient of the kernel, `[outputs, inputs / groups, kh, kw]`.
 pub(super) fn grad_kernel(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    if winograd::suits(g) {
+        return winograd::grad_kernel(g, x, dy, dw);
+    }
     let partials = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, 8);
     if direct::suits_gradient(g) {
         return direct::grad_kernel(g, x, dy, dw, partials);

@@ -1,14 +1,20 @@
 //! 2-D convolution with a fast CPU gradient. On other devices, and for other number types, candle's own.
 
 mod direct;
+mod finish;
 mod geometry;
 mod kernels;
+mod normalised;
 mod patches;
+mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use self::finish::Finish;
 use self::geometry::Geometry;
+pub use self::normalised::conv2d_norm;
 use super::cpu::applies;
+use super::profile::{Kind, timed};
 use super::tile::{view, with_view};
 
 /// Convolution (cross-correlation, as in PyTorch) of NCHW images.
@@ -45,11 +51,15 @@ pub fn conv2d(
 struct Conv2d(Geometry);
 
 impl Conv2d {
+    fn timed<R>(&self, f: impl FnOnce() -> R) -> R {
+        timed(Kind::Convolution, self.0.operations(), f)
+    }
+
     fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
         let shape = Shape::from(self.0.out_shape());
         let mut out = vec![0.0; shape.elem_count()];
         if !out.is_empty() {
-            kernels::forward(&self.0, x, w, bias, &mut out);
+            self.timed(|| kernels::forward(&self.0, x, w, Finish::bias(bias), &mut out));
         }
         (CpuStorage::F32(out), shape)
     }
@@ -60,7 +70,7 @@ impl Conv2d {
         }
         let mut dx = vec![0.0; x.elem_count()];
         if !dx.is_empty() {
-            with_view(w, |w| with_view(dy, |dy| kernels::grad_input(&self.0, w, dy, &mut dx)))??;
+            self.timed(|| with_view(w, |w| with_view(dy, |dy| kernels::grad_input(&self.0, w, dy, &mut dx))))??;
         }
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
     }
@@ -71,7 +81,7 @@ impl Conv2d {
         }
         let mut dw = vec![0.0; w.elem_count()];
         if x.elem_count() > 0 && !dw.is_empty() {
-            with_view(x, |x| with_view(dy, |dy| kernels::grad_kernel(&self.0, x, dy, &mut dw)))??;
+            self.timed(|| with_view(x, |x| with_view(dy, |dy| kernels::grad_kernel(&self.0, x, dy, &mut dw))))??;
         }
         Tensor::from_vec(dw, w.shape(), w.device()).map(Some)
     }
