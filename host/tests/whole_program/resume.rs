@@ -17,6 +17,15 @@ fn kill_after(mut command: Command, delay: Duration) -> bool {
 }
 
 #[track_caller]
+fn wait_for(path: &Path) {
+    let patience = Instant::now();
+    while !path.exists() {
+        assert!(patience.elapsed() < Duration::from_secs(300), "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[track_caller]
 fn assert_same(found: &Path, expected: &Path) {
     let (found, expected) = (results(found), results(expected));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
@@ -74,26 +83,26 @@ fn each_stage_survives_a_kill_of_its_own() {
         let out = scratch.path().join(format!("killed-{i}"));
         let mut command = run(&out, &[]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("limbeck starts");
-        let patience = Instant::now();
-        while !out.join(moment).exists() && patience.elapsed() < Duration::from_secs(300) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_for(&out.join(moment));
         child.kill().expect("SIGKILL");
         child.wait().expect("the process is ours");
-        assert!(out.join(moment).exists(), "{moment} never came");
         finish(run(&out, &[]));
         assert_same(&out, &whole);
     }
 }
 
-/// A limit on the size of files stands for a full disk: the first resume point of a student doesn't fit any more.
+/// A limit on the size of files stands for a full disk: the resume points of a training don't fit. (A training, because a run
+/// also copies its plugins, which are larger.)
 #[test]
 #[cfg(unix)]
 fn a_disk_that_fills_up_loses_nothing() {
+    let settings = ["train.images=2000", "train.epochs=2", "train.batch=32", "train.checkpoint-every=7"];
+    let command = |out: &Path| train("classifier", "recipes/train-teacher-middle.toml", &settings, out);
     let scratch = tempfile::tempdir().unwrap();
     let (whole, out) = (scratch.path().join("whole"), scratch.path().join("full"));
-    finish(run(&whole, &[]));
-    let roomy = run(&out, &[]);
+    finish(command(&whole));
+
+    let roomy = command(&out);
     let mut tight = Command::new("sh");
     // 512-byte blocks. Rust programs take the signal of the limit for an error of the write when it is ignored.
     tight.args(["-c", r#"trap "" XFSZ; ulimit -f 300; exec "$0" "$@""#]).arg(roomy.get_program());
