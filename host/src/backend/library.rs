@@ -83,7 +83,10 @@ impl PluginFile {
     fn open(&self) -> std::result::Result<Loaded, String> {
         let copy = self.private_copy().map_err(|why| {
             let folder = std::env::temp_dir();
-            format!("can't make a private copy to load in `{}` ({why}); free some space there or set TMPDIR", folder.display())
+            format!(
+                "can't make a private copy to load in `{}` ({why}); free some space there or set TMPDIR",
+                folder.display()
+            )
         })?;
         // libloading's own default is lazy: a missing function would end the process in the middle of a run.
         let flags = RTLD_NOW | RTLD_LOCAL | no_delete();
