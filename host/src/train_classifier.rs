@@ -1,7 +1,8 @@
 //! `limbeck train classifier`: a classifier from labelled images, resumable at any instant.
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint;
+use limbeck_models::loss::cross_entropy;
 use rand::seq::SliceRandom;
 
 use crate::accuracy::evaluate;
@@ -12,7 +13,7 @@ use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{number, saved};
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Augmented, Batches, Learner, Log, Normal, Running, Spec};
+use crate::training::{Augment, Batches, Learner, Log, Normal, Running, Spec};
 use crate::{Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
@@ -122,7 +123,8 @@ impl<'a> Training<'a> {
         let mut random = rng(self.plan.seed, Purpose::Augment, self.step);
         let batch = self.augment.batch(self.data, self.batches.rows(self.step), &mut random)?;
         let logits = self.learner.forward(&batch.images, true)?.logits;
-        let loss = cross_entropy(&logits, &batch, self.data.classes)?;
+        let targets = Tensor::from_vec(batch.targets(self.data.classes), logits.shape(), logits.device())?;
+        let loss = cross_entropy(&logits, &targets, None)?;
         let lr = self.lr(self.step);
         let step = self.step;
         let loss = self.learner.learn(&loss, lr).map_err(|error| error.context(format_args!("step {step}")))?;
@@ -155,13 +157,6 @@ impl<'a> Training<'a> {
         self.running.save("loss", &mut metadata);
         Ok(checkpoint::to_bytes(&self.learner.save()?, &metadata)?)
     }
-}
-
-/// The mean over the batch of `−Σ target · log softmax(logits)`, where mixed images have mixed targets.
-fn cross_entropy(logits: &Tensor, batch: &Augmented, classes: usize) -> Result<Tensor> {
-    let targets = Tensor::from_vec(batch.targets(classes), (batch.labels.len(), classes), logits.device())?;
-    let log_probabilities = candle_nn::ops::log_softmax(logits, D::Minus1)?;
-    Ok((targets * log_probabilities)?.sum(D::Minus1)?.mean_all()?.neg()?)
 }
 
 /// The share of test images whose class has the highest logit.

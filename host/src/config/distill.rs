@@ -25,10 +25,67 @@ pub struct DistillConfig {
     #[serde(default = "default::checkpoint_every")]
     pub checkpoint_every: u64,
     #[serde(default)]
+    pub loss: LossConfig,
+    #[serde(default)]
     pub optimizer: OptimizerConfig,
     #[serde(default)]
     pub augment: AugmentConfig,
     pub weigher: Option<WeigherConfig>,
+}
+
+/// `[distill.loss]`: what the student's training makes small, a sum of up to three parts. A weigher's weights count in each.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LossConfig {
+    /// What compares the student's logits with the teacher's: `kd`, `kd-standardised`, `dkd`, `dist` or `logit-mse`. All but
+    /// `logit-mse` soften by `distill.temperature`. Default `kd`.
+    pub kind: LossKind,
+    /// How much that counts, 0 to 1000. Default 1.
+    pub weight: f64,
+    /// How much the cross-entropy to the images' classes counts, 0 to 1000. Default 0.
+    pub cross_entropy: f64,
+    /// How much the squared difference between the teacher's features, the input of its last layer, and the student's counts,
+    /// 0 to 1000; a linear map to the teacher's width is learnt along. Needs a teacher that gives features. Default 0.
+    pub hint: f64,
+    /// `dkd` only: α, the weight of the target class against the others, 0 to 1000. Default 1.
+    pub dkd_alpha: f64,
+    /// `dkd` only: β, the weight of the others among themselves, 0 to 1000. Default 8.
+    pub dkd_beta: f64,
+    /// `dist` only: β, the weight of the correlation over the classes of an image, 0 to 1000. Default 1.
+    pub dist_beta: f64,
+    /// `dist` only: γ, the weight of the correlation over the images of a class, 0 to 1000. Default 1.
+    pub dist_gamma: f64,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self {
+            kind: LossKind::Kd,
+            weight: 1.0,
+            cross_entropy: 0.0,
+            hint: 0.0,
+            dkd_alpha: 1.0,
+            dkd_beta: 8.0,
+            dist_beta: 1.0,
+            dist_gamma: 1.0,
+        }
+    }
+}
+
+/// How the student's logits are compared with the teacher's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossKind {
+    /// Kullback-Leibler divergence of the softened probabilities (Hinton et al., arXiv 1503.02531).
+    Kd,
+    /// The same of logits brought to mean 0 and deviation 1 (Sun et al., arXiv 2403.01427).
+    KdStandardised,
+    /// Target class and other classes apart (Zhao et al., arXiv 2203.08679).
+    Dkd,
+    /// Correlation of the softened probabilities (Huang et al., arXiv 2205.10536).
+    Dist,
+    /// Squared difference of the logits.
+    LogitMse,
 }
 
 /// `[….optimizer]`

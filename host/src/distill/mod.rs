@@ -5,6 +5,7 @@
 mod arms;
 mod grader;
 mod history;
+mod objective;
 mod trainer;
 mod weights;
 
@@ -43,7 +44,7 @@ pub fn run(
     let curve = curve_images(load(&plan.data, Split::Test)?);
     for arm in arms::read(plan, run)? {
         check(plan, teacher.info(), &arm.data).context(format_args!("the {} images", arm.name))?;
-        let grader = Grader::new(teacher, device);
+        let grader = Grader::new(teacher, device, objective::wants_features(&plan.distill.loss));
         for &seed in &plan.distill.seeds {
             train_one(plan, run, progress, device, &arm, seed, &grader, &curve, make_weigher)
                 .context(format_args!("student {} seed {seed}", arm.name))?;
@@ -68,6 +69,7 @@ pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()
             teacher.name, teacher.classes, plan.data.classes
         )));
     }
+    objective::check(&plan.distill.loss, teacher)?;
     if data.height != data.width {
         return Err(Error::input(format!("they are {}x{}, students take squares", data.height, data.width)));
     }

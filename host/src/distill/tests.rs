@@ -54,7 +54,19 @@ impl Toy {
     }
 
     fn distill(&self, weigher: &MakeWeigher<'_>) -> Result<()> {
-        run(&self.plan, &self.run, &Progress::new(Mode::Quiet), &Device::Cpu, &Teacher::new(SIDE), weigher)
+        self.distill_from(&Teacher::new(SIDE), weigher)
+    }
+
+    fn distill_from(&self, teacher: &Teacher, weigher: &MakeWeigher<'_>) -> Result<()> {
+        run(&self.plan, &self.run, &Progress::new(Mode::Quiet), &Device::Cpu, teacher, weigher)
+    }
+
+    /// The step and the accuracy of the last line that a student wrote.
+    fn last_accuracy(&self, arm: &str, seed: u64) -> (u64, f64) {
+        let text = std::fs::read_to_string(self.run.join("metrics.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let last = lines.filter(|line| line["arm"] == arm && line["seed"] == seed).last().unwrap();
+        (last["step"].as_u64().unwrap(), last["accuracy"].as_f64().unwrap())
     }
 
     /// Every file below the run directory that must not depend on interruptions.
@@ -117,6 +129,15 @@ impl Teacher {
     }
 }
 
+impl Teacher {
+    /// Gives features too: the brightness of both halves and of the whole.
+    fn with_features() -> Self {
+        let mut teacher = Self::new(SIDE);
+        teacher.info.features = Some(3);
+        teacher
+    }
+}
+
 impl Classifier for Teacher {
     fn info(&self) -> &ClassifierInfo {
         &self.info
@@ -125,7 +146,11 @@ impl Classifier for Teacher {
     fn classify(&self, images: &Tensor) -> Result<Grades> {
         let half = |start| images.narrow(3, start, SIDE / 2)?.flatten_from(1)?.sum(1);
         let logits = Tensor::stack(&[half(0)?, half(SIDE / 2)?], 1)?;
-        Ok(Grades { logits, features: None })
+        let features = match self.info.features {
+            Some(_) => Some(Tensor::cat(&[&logits, &logits.sum_keepdim(1)?], 1)?),
+            None => None,
+        };
+        Ok(Grades { logits, features })
     }
 }
 
@@ -210,6 +235,34 @@ fn ends_with_the_same_bytes_wherever_it_was_broken_off() {
 }
 
 #[test]
+fn the_student_learns_by_every_loss() {
+    let kinds = ["kd", "kd-standardised", "dkd", "dist", "logit-mse"].map(|kind| format!("kind = {kind:?}"));
+    let mixes = ["weight = 0\ncross-entropy = 1", "cross-entropy = 0.5\nhint = 0.1"].map(str::to_owned);
+    for loss in kinds.into_iter().chain(mixes) {
+        let toy = Toy::new(&format!("[distill.loss]\n{loss}"));
+        toy.distill_from(&Teacher::with_features(), &without).unwrap();
+        let (step, accuracy) = toy.last_accuracy("real", 1);
+        assert_eq!(step, 20);
+        assert!(accuracy > 0.9, "{loss}: {accuracy}");
+    }
+}
+
+#[test]
+fn what_is_learnt_beside_the_student_is_resumed_and_not_exported() {
+    const HINT: &str = "[distill.loss]\nhint = 1.0";
+    let whole = Toy::new(HINT);
+    let teacher = Teacher::with_features();
+    whole.distill_from(&teacher, &counting(None)).unwrap();
+    let student = whole.run.join("checkpoints/real/seed-0/student.safetensors");
+    let names: Vec<_> = limbeck_models::checkpoint::load(&student).unwrap().tensors.into_keys().collect();
+    assert!(names.iter().all(|name| !name.contains("hint")), "{names:?}");
+    let broken = Toy::new(HINT);
+    broken.distill_from(&teacher, &counting(Some(7))).unwrap_err();
+    broken.distill_from(&teacher, &counting(None)).unwrap();
+    assert!(broken.results() == whole.results());
+}
+
+#[test]
 fn the_student_learns() {
     let toy = Toy::new("");
     toy.distill(&without).unwrap();
@@ -238,6 +291,10 @@ fn what_does_not_fit_is_refused() {
     };
     let message = teach(&Teacher::new(8));
     assert!(message.contains("the synthetic images: they are (1, 6, 6)") && message.contains("(1, 8, 8)"), "{message}");
+    let hint = Toy::new("[distill.loss]\nhint = 1.0");
+    let error = hint.distill(&without).unwrap_err();
+    assert!(error.to_string().contains("which `halves` does not give: set it to 0"), "{error}");
+    assert_eq!(error.exit_code(), 2);
     let mut other = Teacher::new(SIDE);
     other.info.classes = 5;
     assert!(teach(&other).contains("tells 5 classes apart, `data.classes` is 2"));

@@ -4,12 +4,12 @@ use std::fmt::Display;
 
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint::{self, Checkpoint};
-use limbeck_models::ops::kd_loss;
 
 use super::MakeWeigher;
 use super::arms::Arm;
 use super::grader::Grader;
 use super::history::History;
+use super::objective::Objective;
 use super::weights::MeanWeights;
 use crate::accuracy::evaluate;
 use crate::data::Dataset;
@@ -77,6 +77,7 @@ pub struct Trainer<'a> {
     grader: &'a Grader<'a>,
     log: Log<'a>,
     learner: Learner,
+    objective: Objective,
     augment: Augment,
     batches: Batches,
     weigher: Option<Box<dyn Weigher>>,
@@ -111,13 +112,19 @@ impl<'a> Trainer<'a> {
             normal: Normal::of(&arm.data)?,
         };
         let saved = saved(&files.run.join(&files.state()))?;
+        let teacher = grader.teacher();
+        let (learner, objective) =
+            Learner::start_with(spec, seed, &plan.distill.optimizer, saved.as_ref(), device, |width, params| {
+                Objective::new(&plan.distill, width, teacher, params)
+            })?;
         let mut trainer = Self {
             plan,
             files,
             arm,
             grader,
             log,
-            learner: Learner::start(spec, seed, &plan.distill.optimizer, saved.as_ref(), device)?,
+            learner,
+            objective,
             augment: Augment::new(&plan.distill.augment),
             weigher: make_weigher(u64::from(plan.distill.epochs) * batches.steps_per_epoch())?,
             batches,
@@ -178,13 +185,12 @@ impl<'a> Trainer<'a> {
         } else {
             self.grader.grade(&batch)?
         };
-        let student = self.learner.forward(&batch.images, true)?.logits;
-        let student_logits = student.detach().to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-        let weights = self.weigh(&rows, &batch.labels, &teacher, &student_logits)?;
-        self.history.add(&rows, &teacher, &student_logits);
-        let teacher = Tensor::from_vec(teacher, student.shape(), student.device())?;
-        let weights = weights.map(|weights| Tensor::new(weights, student.device())).transpose()?;
-        let loss = kd_loss(&student, &teacher, weights.as_ref(), f64::from(self.plan.distill.temperature))?;
+        let student = self.learner.forward(&batch.images, true)?;
+        let student_logits = student.logits.detach().to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
+        let weights = self.weigh(&rows, &batch.labels, &teacher.logits, &student_logits)?;
+        self.history.add(&rows, &teacher.logits, &student_logits);
+        let weights = weights.map(|weights| Tensor::new(weights, student.logits.device())).transpose()?;
+        let loss = self.objective.loss(&student, &teacher, &batch, weights.as_ref())?;
         let lr = self.lr(self.step);
         let step = self.step;
         let loss = self.learner.learn(&loss, lr).map_err(|error| error.context(format_args!("step {step}")))?;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
-use super::{AugmentPlan, DataPlan, DistillPlan, Keep, LimitsPlan, OptimizerPlan, Plan, SynthPlan};
+use super::{AugmentPlan, DataPlan, DistillPlan, Keep, LimitsPlan, LossPlan, OptimizerPlan, Plan, SynthPlan};
 use crate::{Error, Result};
 
 /// Above 0, up to and with `high`.
@@ -89,8 +89,28 @@ fn distill(distill: &DistillPlan) -> Result<()> {
         }
     }
     within("distill.checkpoint-every", distill.checkpoint_every, 1..=1_000_000)?;
+    loss(&distill.loss)?;
     optimizer("distill.optimizer", &distill.optimizer, distill.epochs)?;
     augment("distill.augment", &distill.augment)
+}
+
+fn loss(loss: &LossPlan) -> Result<()> {
+    let parts = [("weight", loss.weight), ("cross-entropy", loss.cross_entropy), ("hint", loss.hint)];
+    let inner = [
+        ("dkd-alpha", loss.dkd_alpha),
+        ("dkd-beta", loss.dkd_beta),
+        ("dist-beta", loss.dist_beta),
+        ("dist-gamma", loss.dist_gamma),
+    ];
+    for (key, value) in parts.into_iter().chain(inner) {
+        within(&format!("distill.loss.{key}"), value, 0.0..=1000.0)?;
+    }
+    if parts.iter().all(|(_, value)| *value == 0.0) {
+        return Err(Error::input(
+            "`distill.loss.weight`, `cross-entropy` and `hint` are all 0: there is nothing to learn from, make one larger",
+        ));
+    }
+    Ok(())
 }
 
 /// `prefix` is the table's name, `epochs` the length of the training.

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::config::{
     AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, DiffusionConfig as DiffusionPlan,
-    DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, NoiseSchedule, OptimizerConfig as OptimizerPlan,
-    OptimizerKind, RunConfig as RunPlan, Sampler, Schedule, SynthConfig as SynthPlan,
+    DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, LossConfig as LossPlan, LossKind, NoiseSchedule,
+    OptimizerConfig as OptimizerPlan, OptimizerKind, RunConfig as RunPlan, Sampler, Schedule, SynthConfig as SynthPlan,
 };
 pub use document::Document;
 pub use inputs::verify_inputs;
@@ -136,6 +136,8 @@ pub struct DistillPlan {
     pub temperature: f32,
     pub seeds: Vec<u64>,
     pub checkpoint_every: u64,
+    #[serde(default)]
+    pub loss: LossPlan,
     pub optimizer: OptimizerPlan,
     pub augment: AugmentPlan,
     pub weigher: Option<WeigherPlan>,

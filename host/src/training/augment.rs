@@ -31,6 +31,14 @@ pub struct Mix {
 }
 
 impl Augmented {
+    /// The class that has the largest share in each image.
+    pub fn main_classes(&self) -> Vec<u32> {
+        match &self.mix {
+            Some(mix) if mix.share < 0.5 => mix.partners.iter().map(|&partner| self.labels[partner]).collect(),
+            _ => self.labels.clone(),
+        }
+    }
+
     /// The share of each class in each image, f32 `[n, classes]`, row-major.
     pub fn targets(&self, classes: usize) -> Vec<f32> {
         let mut targets = vec![0.0; self.labels.len() * classes];
@@ -262,6 +270,8 @@ mod tests {
             assert!((0..18).all(|i| (values[i] - expected(i / 9, i % 9)).abs() < 1e-6));
             let targets = mixed.targets(2);
             assert!((targets[0] + targets[1] - 1.0).abs() < 1e-6);
+            let largest = |i: usize| u32::from(targets[2 * i + 1] > targets[2 * i]);
+            assert_eq!(mixed.main_classes(), [largest(0), largest(1)]);
         }
     }
 

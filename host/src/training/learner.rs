@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use limbeck_models::Params;
 use limbeck_models::checkpoint::{self, Checkpoint};
 use limbeck_models::classifier::{self, Network, Output};
@@ -15,6 +15,9 @@ use crate::{Context as _, Error, Result};
 /// Prefixes of the two kinds of tensors in a resume point.
 const PARAMETERS: &str = "param.";
 const OPTIMIZER: &str = "optim.";
+
+/// Where the parameters are that are learnt along with a network; no network has this name.
+const BESIDE: &str = "beside";
 
 /// The network to train and the images it takes.
 #[derive(Clone, Debug)]
@@ -45,16 +48,31 @@ impl Learner {
         saved: Option<&Checkpoint>,
         device: &Device,
     ) -> Result<Self> {
+        Ok(Self::start_with(spec, seed, optimizer, saved, device, |_, _| Ok(()))?.0)
+    }
+
+    /// The same, and what `beside` makes of the number of the network's features and of a place for parameters that are
+    /// learnt along with the network but are no part of it.
+    pub fn start_with<T>(
+        spec: Spec,
+        seed: u64,
+        optimizer: &OptimizerPlan,
+        saved: Option<&Checkpoint>,
+        device: &Device,
+        beside: impl FnOnce(usize, &Params) -> Result<T>,
+    ) -> Result<(Self, T)> {
         let params = match saved {
             Some(file) => Params::resume(part(file, PARAMETERS), device),
             None => Params::from_seed(seed, device),
         };
         let network = classifier::build(&spec.network, spec.classes, spec.channels, spec.size, &params)?;
+        let blank = Tensor::zeros((1, spec.channels, spec.size, spec.size), DType::F32, device)?;
+        let beside = beside(network.forward(&blank, false)?.features.dim(1)?, &params.at(BESIDE))?;
         let mut optimizer = Optimizer::new(optimizer.rule(), params.parameters())?;
         if let Some(file) = saved {
             optimizer.restore(&part(file, OPTIMIZER))?;
         }
-        Ok(Self { spec, params, network, optimizer, device: device.clone() })
+        Ok((Self { spec, params, network, optimizer, device: device.clone() }, beside))
     }
 
     /// The network on images f32 `[n, channels, size, size]` in `[0, 1]`.
@@ -94,7 +112,9 @@ impl Learner {
             ("std", normal::to_json(&normal.std)),
         ];
         let metadata = entries.map(|(key, value)| (key.to_owned(), value)).into();
-        Ok(checkpoint::to_bytes(&self.params.state(), &metadata)?)
+        let mut tensors = self.params.state();
+        tensors.retain(|name, _| name.split('.').next() != Some(BESIDE));
+        Ok(checkpoint::to_bytes(&tensors, &metadata)?)
     }
 }
 

@@ -1,0 +1,99 @@
+//! What a student's training makes small: the parts of `[distill.loss]`, added up.
+
+use candle_core::Tensor;
+use limbeck_models::Params;
+use limbeck_models::classifier::Output;
+use limbeck_models::loss::{self, Dist, Dkd, Regressor, Temperature};
+
+use super::grader::Graded;
+use crate::backend::ClassifierInfo;
+use crate::plan::{DistillPlan, LossKind, LossPlan};
+use crate::training::Augmented;
+use crate::{Error, Result};
+
+/// The loss of a plan, with what is learnt beside the student for it.
+pub struct Objective {
+    plan: LossPlan,
+    temperature: Temperature,
+    /// From the student's features to the teacher's; only with a hint.
+    regressor: Option<Regressor>,
+}
+
+/// Whether the loss of this plan looks at the teacher's features.
+pub fn wants_features(plan: &LossPlan) -> bool {
+    plan.hint > 0.0
+}
+
+/// Fails where the plan's loss needs what the teacher does not give.
+pub fn check(plan: &LossPlan, teacher: &ClassifierInfo) -> Result<()> {
+    if wants_features(plan) && teacher.features.is_none() {
+        return Err(Error::input(format!(
+            "`distill.loss.hint` needs the teacher's features, which `{}` does not give: set it to 0, or take a teacher that does",
+            teacher.name
+        )));
+    }
+    Ok(())
+}
+
+impl Objective {
+    /// For a student of `width` features. What is learnt along is taken from `params`.
+    pub fn new(plan: &DistillPlan, width: usize, teacher: &ClassifierInfo, params: &Params) -> Result<Self> {
+        check(&plan.loss, teacher)?;
+        let wanted = teacher.features.filter(|_| wants_features(&plan.loss));
+        let regressor = wanted.map(|features| Regressor::new(width, features, &params.at("hint"))).transpose()?;
+        Ok(Self { plan: plan.loss.clone(), temperature: Temperature::All(f64::from(plan.temperature)), regressor })
+    }
+
+    /// The loss of a batch, a scalar. `weights`: f32 `[n]`.
+    pub fn loss(
+        &self,
+        student: &Output,
+        teacher: &Graded,
+        batch: &Augmented,
+        weights: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let LossPlan { weight, cross_entropy, hint, .. } = self.plan;
+        let mut parts = Vec::new();
+        if weight > 0.0 {
+            parts.push((self.of_logits(&student.logits, teacher, batch, weights)? * weight)?);
+        }
+        if cross_entropy > 0.0 {
+            let (rows, classes) = student.logits.dims2()?;
+            let targets = Tensor::from_vec(batch.targets(classes), (rows, classes), student.logits.device())?;
+            parts.push((loss::cross_entropy(&student.logits, &targets, weights)? * cross_entropy)?);
+        }
+        if let (Some(regressor), Some(features)) = (&self.regressor, &teacher.features) {
+            let (rows, width) = (student.features.dim(0)?, features.len() / student.features.dim(0)?.max(1));
+            let features = Tensor::from_slice(features, (rows, width), student.features.device())?;
+            parts.push((loss::hint(&regressor.forward(&student.features)?, &features, weights)? * hint)?);
+        }
+        let (first, rest) = parts.split_first().ok_or_else(|| Error::failed("a loss without parts"))?;
+        Ok(rest.iter().try_fold(first.clone(), |sum, part| sum + part)?)
+    }
+
+    fn of_logits(
+        &self,
+        student: &Tensor,
+        teacher: &Graded,
+        batch: &Augmented,
+        weights: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let teacher = Tensor::from_slice(&teacher.logits, student.shape(), student.device())?;
+        let LossPlan { dkd_alpha, dkd_beta, dist_beta, dist_gamma, .. } = self.plan;
+        let temperature = &self.temperature;
+        Ok(match self.plan.kind {
+            LossKind::Kd => loss::kd(student, &teacher, temperature, weights),
+            LossKind::KdStandardised => loss::standardised_kd(student, &teacher, temperature, weights),
+            LossKind::Dkd => {
+                let classes = Tensor::new(batch.main_classes(), student.device())?;
+                let parts = Dkd { alpha: dkd_alpha, beta: dkd_beta };
+                loss::dkd(student, &teacher, &classes, parts, temperature, weights)
+            }
+            LossKind::Dist => {
+                let parts = Dist { beta: dist_beta, gamma: dist_gamma };
+                loss::dist(student, &teacher, parts, temperature, weights)
+            }
+            LossKind::LogitMse => loss::logit_mse(student, &teacher, weights),
+        }?)
+    }
+}
