@@ -1,10 +1,20 @@
 //! From the plan of an optimiser to its rule and its learning rates.
 
-use limbeck_models::optim::{Rule, Schedule as Shape};
+use limbeck_models::optim::{Rule, Schedule as Shape, Settings};
 
 use crate::plan::{OptimizerKind, OptimizerPlan, Schedule};
 
 impl OptimizerPlan {
+    /// What happens to gradients, with a moving average of this decay (0 for none).
+    pub fn settings(&self, ema: f64) -> Settings {
+        Settings {
+            rule: self.rule(),
+            clip_norm: self.clip_norm,
+            accumulate: self.accumulate,
+            ema: Some(ema).filter(|&decay| decay > 0.0),
+        }
+    }
+
     /// The update rule with its constants.
     pub fn rule(&self) -> Rule {
         let weight_decay = self.weight_decay;

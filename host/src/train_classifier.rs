@@ -102,7 +102,7 @@ impl<'a> Training<'a> {
             plan,
             data,
             log,
-            learner: Learner::start(spec, plan.seed, &plan.optimizer, saved.as_ref(), device)?,
+            learner: Learner::start(spec, plan.seed, plan.optimizer.settings(plan.ema), saved.as_ref(), device)?,
             augment: Augment::new(&plan.augment),
             batches: Batches::new(plan.seed, data.len(), plan.batch),
             running,
@@ -162,6 +162,5 @@ impl<'a> Training<'a> {
 /// The share of test images whose class has the highest logit.
 fn accuracy(learner: &Learner, test: &Dataset) -> Result<f64> {
     let silent = Progress::new(Mode::Quiet).stage("test", test.len() as u64, "images");
-    let forward = |images: &Tensor| Ok(learner.forward(images, false)?.logits);
-    Ok(evaluate(&forward, test, TEST_BATCH, &silent)?.top1)
+    Ok(evaluate(&learner.judged()?, test, TEST_BATCH, &silent)?.top1)
 }

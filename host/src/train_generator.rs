@@ -6,7 +6,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use limbeck_models::checkpoint;
 use limbeck_models::dit::{Dit, DitConfig};
-use limbeck_models::optim::{Ema, Optimizer, clip_norm};
+use limbeck_models::optim::{Settings, Updater};
 use limbeck_models::{Params, parallel};
 use rand::Rng;
 use rand_distr::StandardNormal;
@@ -32,7 +32,8 @@ const METRICS: &str = "metrics.jsonl";
 /// Images a micro-batch.
 const MICRO_BATCH: usize = 16;
 
-/// The largest norm of all gradients together.
+/// The largest norm of all gradients together, unless the recipe says otherwise. The bound has rare, huge gradients (small
+/// timesteps), which would throw Adam off for many steps.
 const CLIP_NORM: f64 = 1.0;
 
 /// Steps between two lines of `metrics.jsonl`.
@@ -90,8 +91,7 @@ struct Training<'a> {
     schedule: Schedule,
     params: Params,
     net: Dit,
-    optimizer: Optimizer,
-    ema: Ema,
+    updater: Updater,
     batches: Batches,
     /// Both parts of the loss since the last line of the log.
     simple: Running,
@@ -111,11 +111,14 @@ impl<'a> Training<'a> {
         };
         let model = model(plan, data)?;
         let net = Dit::new(&model, &params)?;
-        let mut optimizer = Optimizer::new(plan.optimizer.rule(), params.parameters())?;
-        let ema = Ema::new(plan.ema, &params.parameters())?;
-        if let (Some(moments), Some(averages)) = (part("moments."), part("ema.")) {
-            optimizer.restore(&moments)?;
-            ema.restore(&averages)?;
+        let settings = Settings {
+            clip_norm: Some(plan.optimizer.clip_norm.unwrap_or(CLIP_NORM)),
+            ema: Some(plan.ema),
+            ..plan.optimizer.settings(0.0)
+        };
+        let mut updater = Updater::new(settings, params.parameters())?;
+        if let Some(state) = part("optim.") {
+            updater.restore(&state)?;
         }
         let (step, simple, bound) = match &saved {
             Some(file) => (number(file, "step")?, Running::restore("simple", file)?, Running::restore("bound", file)?),
@@ -124,7 +127,7 @@ impl<'a> Training<'a> {
         truncate_metrics(run, step)?;
         let schedule = Schedule::training(plan.diffusion.schedule, plan.diffusion.steps);
         let batches = Batches::new(plan.seed, data.len(), plan.batch);
-        Ok(Self { plan, data, device, schedule, params, net, optimizer, ema, batches, simple, bound, step })
+        Ok(Self { plan, data, device, schedule, params, net, updater, batches, simple, bound, step })
     }
 
     fn lr(&self, step: u64) -> f64 {
@@ -147,11 +150,9 @@ impl<'a> Training<'a> {
         let noise: Vec<f32> = (0..images.elem_count()).map(|_| random.sample(StandardNormal)).collect();
         let noise = Tensor::from_vec(noise, images.shape(), self.device)?;
         let classes = Tensor::new(labels, self.device)?;
-        let (mut gradients, simple, bound) = self.gradients(&images, &noise, &steps, &classes)?;
-        // The bound has rare, huge gradients (small timesteps), which would throw Adam off for many steps.
-        clip_norm(&mut gradients, &self.params.parameters(), CLIP_NORM)?;
-        self.optimizer.step(&gradients, self.lr(self.step))?;
-        self.ema.update()?;
+        let (gradients, simple, bound) = self.gradients(&images, &noise, &steps, &classes)?;
+        let lr = self.lr(self.step);
+        self.updater.step(gradients, lr)?;
         self.step += 1;
         if !simple.is_finite() || !bound.is_finite() {
             return Err(Error::failed(format!(
@@ -203,8 +204,7 @@ impl<'a> Training<'a> {
     /// Everything that resuming needs, as the bytes of one file.
     fn state(&self) -> Result<Vec<u8>> {
         let mut tensors = BTreeMap::new();
-        let parts =
-            [("param.", self.params.state()), ("moments.", self.optimizer.state()?), ("ema.", self.ema.state())];
+        let parts = [("param.", self.params.state()), ("optim.", self.updater.state()?)];
         for (prefix, part) in parts {
             tensors.extend(part.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
@@ -216,8 +216,9 @@ impl<'a> Training<'a> {
 
     /// The finished generator, as the bytes of its file.
     fn weights(&self) -> Result<Vec<u8>> {
+        let averages = self.updater.averages().unwrap_or_else(|| self.params.state());
         let half = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_dtype(DType::F16)?));
-        let tensors: BTreeMap<_, _> = self.ema.state().into_iter().map(half).collect::<Result<_>>()?;
+        let tensors: BTreeMap<_, _> = averages.into_iter().map(half).collect::<Result<_>>()?;
         let config = GeneratorConfig {
             model: self.net.config().clone(),
             steps: self.plan.diffusion.steps,

@@ -24,6 +24,10 @@ pub struct DistillConfig {
     /// Steps between resume points, 1 to 1000000: what is lost at most when the process is killed. Default 200.
     #[serde(default = "default::checkpoint_every")]
     pub checkpoint_every: u64,
+    /// Decay of the moving average of the weights, 0 (none) to below 1; where there is one, it is what is judged and kept.
+    /// Default 0.
+    #[serde(default)]
+    pub ema: f64,
     #[serde(default)]
     pub loss: LossConfig,
     #[serde(default)]
@@ -110,6 +114,11 @@ pub struct OptimizerConfig {
     pub milestones: Vec<u32>,
     /// `step` only: what the rate is multiplied by, above 0 to 1. Default 0.1.
     pub gamma: f64,
+    /// All gradients are scaled so that their norm is at most this, above 0 to 1000000. Default: off; 1 for generators.
+    pub clip_norm: Option<f64>,
+    /// Steps whose mean gradient makes one update of the parameters, 1 to 10000. The rate goes on from step to step; at the
+    /// very end, gradients that don't make up an update are dropped. Default 1.
+    pub accumulate: u32,
 }
 
 impl Default for OptimizerConfig {
@@ -124,6 +133,8 @@ impl Default for OptimizerConfig {
             warmup_epochs: 0.0,
             milestones: Vec::new(),
             gamma: 0.1,
+            clip_norm: None,
+            accumulate: 1,
         }
     }
 }

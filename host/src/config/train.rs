@@ -35,6 +35,10 @@ pub struct ClassifierTrainConfig {
     /// Steps between resume points, 1 to 1000000. Default 200.
     #[serde(default = "default::checkpoint_every")]
     pub checkpoint_every: u64,
+    /// Decay of the moving average of the weights, 0 (none) to below 1; where there is one, it is what is judged and kept.
+    /// Default 0.
+    #[serde(default)]
+    pub ema: f64,
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     #[serde(default)]

@@ -43,8 +43,9 @@ impl Toy {
         std::fs::write(&images, idx(0x803, &[IMAGES as u32, SIDE as u32, SIDE as u32], &all)).unwrap();
         std::fs::write(&labels, idx(0x801, &[IMAGES as u32], &classes)).unwrap();
         let files = format!("{{ idx = {{ images = {images:?}, labels = {labels:?} }} }}");
+        let plan = if extra.contains("[distill.optimizer]") { PLAN.replace(OPTIMIZER, "") } else { PLAN.to_owned() };
         let augment = if extra.contains("[distill.augment]") { "" } else { "[distill.augment]\n" };
-        let text = PLAN.replace("FILES", &files).replace("EXTRA", &format!("{augment}{extra}"));
+        let text = plan.replace("FILES", &files).replace("EXTRA", &format!("{extra}\n{augment}"));
         let plan = Plan::from_toml(&text, "toy").unwrap();
         let run = RunDir::create(&dir.path().join("run")).unwrap();
         write_shard(&run, 0, 0, &(0..IMAGES).map(sample).collect::<Vec<_>>()).unwrap();
@@ -207,6 +208,9 @@ fn without(_: u64) -> Result<Option<Box<dyn Weigher>>> {
     Ok(None)
 }
 
+/// Checkpoints of every 3 steps fall between updates of every 4.
+const AVERAGED: &str = "ema = 0.9\n[distill.optimizer]\nkind = \"sgd\"\nlr = 0.1\nnesterov = true\nclip-norm = 0.5\naccumulate = 4\nwarmup-epochs = 1";
+
 const VARIED: &str = "[distill.augment]\ncrop-padding = 1\nrotate = 5.0\nmixup = 0.4\ncutmix = 0.4";
 
 #[test]
@@ -263,6 +267,20 @@ fn what_is_learnt_beside_the_student_is_resumed_and_not_exported() {
 }
 
 #[test]
+fn averages_and_gradients_that_wait_are_resumed() {
+    let whole = Toy::new(AVERAGED);
+    whole.distill(&counting(None)).unwrap();
+    let (_, accuracy) = whole.last_accuracy("real", 0);
+    assert!(accuracy > 0.9, "{accuracy}");
+    for stop in [5, 7, 14] {
+        let broken = Toy::new(AVERAGED);
+        broken.distill(&counting(Some(stop))).unwrap_err();
+        broken.distill(&counting(None)).unwrap();
+        assert!(broken.results() == whole.results(), "stopped at {stop}");
+    }
+}
+
+#[test]
 fn the_student_learns() {
     let toy = Toy::new("");
     toy.distill(&without).unwrap();
@@ -303,6 +321,8 @@ fn what_does_not_fit_is_refused() {
     std::fs::remove_file(toy.run.join("subset/round-000.json")).unwrap();
     assert!(teach(&Teacher::new(SIDE)).contains("run `limbeck select` first"));
 }
+
+const OPTIMIZER: &str = "[distill.optimizer]\nlr = 0.01\n";
 
 const PLAN: &str = r#"
 [run]

@@ -113,8 +113,9 @@ impl<'a> Trainer<'a> {
         };
         let saved = saved(&files.run.join(&files.state()))?;
         let teacher = grader.teacher();
+        let settings = plan.distill.optimizer.settings(plan.distill.ema);
         let (learner, objective) =
-            Learner::start_with(spec, seed, &plan.distill.optimizer, saved.as_ref(), device, |width, params| {
+            Learner::start_with(spec, seed, settings, saved.as_ref(), device, |width, params| {
                 Objective::new(&plan.distill, width, teacher, params)
             })?;
         let mut trainer = Self {
@@ -244,8 +245,7 @@ impl<'a> Trainer<'a> {
 
     fn accuracy(&self, curve: &Dataset) -> Result<f64> {
         let silent = Progress::new(Mode::Quiet).stage("curve", curve.len() as u64, "images");
-        let forward = |images: &Tensor| Ok(self.learner.forward(images, false)?.logits);
-        Ok(evaluate(&forward, curve, 250, &silent)?.top1)
+        Ok(evaluate(&self.learner.judged()?, curve, 250, &silent)?.top1)
     }
 
     /// Writes the resume point where one is due.

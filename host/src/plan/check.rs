@@ -89,6 +89,7 @@ fn distill(distill: &DistillPlan) -> Result<()> {
         }
     }
     within("distill.checkpoint-every", distill.checkpoint_every, 1..=1_000_000)?;
+    within("distill.ema", distill.ema, 0.0..1.0)?;
     loss(&distill.loss)?;
     optimizer("distill.optimizer", &distill.optimizer, distill.epochs)?;
     augment("distill.augment", &distill.augment)
@@ -121,6 +122,10 @@ pub(super) fn optimizer(prefix: &str, optimizer: &OptimizerPlan, epochs: u32) ->
     within(&key("weight-decay"), optimizer.weight_decay, 0.0..=1.0)?;
     within(&key("warmup-epochs"), optimizer.warmup_epochs, 0.0..=f64::from(epochs))?;
     within(&key("gamma"), optimizer.gamma, above_zero(1.0))?;
+    if let Some(norm) = optimizer.clip_norm {
+        within(&key("clip-norm"), norm, above_zero(1e6))?;
+    }
+    within(&key("accumulate"), optimizer.accumulate, 1..=10_000)?;
     if !optimizer.milestones.is_sorted_by(|a, b| a < b) {
         let milestones = &optimizer.milestones;
         return Err(Error::input(format!("`{prefix}.milestones` is {milestones:?}, must be rising numbers of epochs")));

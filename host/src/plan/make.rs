@@ -149,6 +149,7 @@ fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
         temperature: distill.temperature,
         seeds: distill.seeds,
         checkpoint_every: distill.checkpoint_every,
+        ema: distill.ema,
         loss: distill.loss,
         optimizer: distill.optimizer,
         augment: distill.augment,

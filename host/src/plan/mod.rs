@@ -137,6 +137,8 @@ pub struct DistillPlan {
     pub seeds: Vec<u64>,
     pub checkpoint_every: u64,
     #[serde(default)]
+    pub ema: f64,
+    #[serde(default)]
     pub loss: LossPlan,
     pub optimizer: OptimizerPlan,
     pub augment: AugmentPlan,

@@ -24,6 +24,8 @@ pub struct ClassifierPlan {
     /// Train on this many images, drawn by seed; `None` is all.
     pub images: Option<usize>,
     pub checkpoint_every: u64,
+    #[serde(default)]
+    pub ema: f64,
     pub optimizer: OptimizerPlan,
     pub augment: AugmentPlan,
     pub data: DataPlan,
@@ -61,6 +63,7 @@ pub fn plan_classifier(recipe: ClassifierRecipe, base: &Path) -> Result<Classifi
         batch: train.batch,
         images: train.images,
         checkpoint_every: train.checkpoint_every,
+        ema: train.ema,
         optimizer: train.optimizer,
         augment: train.augment,
         data: data(&recipe.data, &mut inputs)?,
@@ -98,6 +101,7 @@ pub(super) fn check_classifier(plan: &ClassifierPlan) -> Result<()> {
     if let Some(images) = plan.images {
         within("train.images", images, 1..=1_000_000_000)?;
     }
+    within("train.ema", plan.ema, 0.0..1.0)?;
     check::optimizer("train.optimizer", &plan.optimizer, plan.epochs)?;
     check::augment("train.augment", &plan.augment)
 }

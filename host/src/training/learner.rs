@@ -6,10 +6,9 @@ use candle_core::{DType, Device, Tensor};
 use limbeck_models::Params;
 use limbeck_models::checkpoint::{self, Checkpoint};
 use limbeck_models::classifier::{self, Network, Output};
-use limbeck_models::optim::Optimizer;
+use limbeck_models::optim::{Settings, Updater};
 
 use super::normal::{self, Normal};
-use crate::plan::OptimizerPlan;
 use crate::{Context as _, Error, Result};
 
 /// Prefixes of the two kinds of tensors in a resume point.
@@ -35,7 +34,7 @@ pub struct Learner {
     spec: Spec,
     params: Params,
     network: Box<dyn Network>,
-    optimizer: Optimizer,
+    updater: Updater,
     device: Device,
 }
 
@@ -44,11 +43,11 @@ impl Learner {
     pub fn start(
         spec: Spec,
         seed: u64,
-        optimizer: &OptimizerPlan,
+        settings: Settings,
         saved: Option<&Checkpoint>,
         device: &Device,
     ) -> Result<Self> {
-        Ok(Self::start_with(spec, seed, optimizer, saved, device, |_, _| Ok(()))?.0)
+        Ok(Self::start_with(spec, seed, settings, saved, device, |_, _| Ok(()))?.0)
     }
 
     /// The same, and what `beside` makes of the number of the network's features and of a place for parameters that are
@@ -56,7 +55,7 @@ impl Learner {
     pub fn start_with<T>(
         spec: Spec,
         seed: u64,
-        optimizer: &OptimizerPlan,
+        settings: Settings,
         saved: Option<&Checkpoint>,
         device: &Device,
         beside: impl FnOnce(usize, &Params) -> Result<T>,
@@ -68,11 +67,11 @@ impl Learner {
         let network = classifier::build(&spec.network, spec.classes, spec.channels, spec.size, &params)?;
         let blank = Tensor::zeros((1, spec.channels, spec.size, spec.size), DType::F32, device)?;
         let beside = beside(network.forward(&blank, false)?.features.dim(1)?, &params.at(BESIDE))?;
-        let mut optimizer = Optimizer::new(optimizer.rule(), params.parameters())?;
+        let mut updater = Updater::new(settings, params.parameters())?;
         if let Some(file) = saved {
-            optimizer.restore(&part(file, OPTIMIZER))?;
+            updater.restore(&part(file, OPTIMIZER))?;
         }
-        Ok((Self { spec, params, network, optimizer, device: device.clone() }, beside))
+        Ok((Self { spec, params, network, updater, device: device.clone() }, beside))
     }
 
     /// The network on images f32 `[n, channels, size, size]` in `[0, 1]`.
@@ -87,13 +86,38 @@ impl Learner {
         if !value.is_finite() {
             return Err(Error::failed(format!("the loss is {value}: lower the learning rate")));
         }
-        self.optimizer.step(&loss.backward()?, lr)?;
+        self.updater.step(loss.backward()?, lr)?;
         Ok(value)
+    }
+
+    /// The network to judge, from images as [`Learner::forward`] takes them to logits: with the moving averages of the
+    /// parameters where there are any.
+    pub fn judged(&self) -> Result<impl Fn(&Tensor) -> Result<Tensor> + use<'_>> {
+        let Spec { network, classes, channels, size, .. } = &self.spec;
+        let averaged = match self.updater.averages() {
+            Some(_) => {
+                let params = Params::frozen(self.finished(), DType::F32, &self.device);
+                Some(classifier::build(network, *classes, *channels, *size, &params)?)
+            }
+            None => None,
+        };
+        Ok(move |images: &Tensor| {
+            let images = self.spec.normal.apply(&images.to_device(&self.device)?)?;
+            Ok(averaged.as_ref().unwrap_or(&self.network).forward(&images, false)?.logits)
+        })
+    }
+
+    /// What is kept of the network in the end, by name.
+    fn finished(&self) -> BTreeMap<String, Tensor> {
+        let mut tensors = self.params.state();
+        tensors.extend(self.updater.averages().unwrap_or_default());
+        tensors.retain(|name, _| name.split('.').next() != Some(BESIDE));
+        tensors
     }
 
     /// The resume point: parameters, running statistics and the optimiser's state, by name.
     pub fn save(&self) -> Result<BTreeMap<String, Tensor>> {
-        let parts = [(PARAMETERS, self.params.state()), (OPTIMIZER, self.optimizer.state()?)];
+        let parts = [(PARAMETERS, self.params.state()), (OPTIMIZER, self.updater.state()?)];
         let prefixed = |(prefix, part): (&'static str, BTreeMap<String, Tensor>)| {
             part.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
         };
@@ -112,9 +136,7 @@ impl Learner {
             ("std", normal::to_json(&normal.std)),
         ];
         let metadata = entries.map(|(key, value)| (key.to_owned(), value)).into();
-        let mut tensors = self.params.state();
-        tensors.retain(|name, _| name.split('.').next() != Some(BESIDE));
-        Ok(checkpoint::to_bytes(&tensors, &metadata)?)
+        Ok(checkpoint::to_bytes(&self.finished(), &metadata)?)
     }
 }
 
