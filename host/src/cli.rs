@@ -133,11 +133,44 @@ pub struct TrainArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum BackendCommand {
+    /// Say which files of a folder look like plugins, and what is linked in. This runs no plugin's code.
+    List(BackendListArgs),
     /// Load a plugin and print its manifest and SHA-256 as JSON. This runs the plugin's code.
     Inspect {
         /// The dynamic library.
         file: PathBuf,
     },
+    /// Try a plugin as a run would, and say in words what is wrong with it. This runs the plugin's code.
+    Check(BackendCheckArgs),
+    /// What a teacher costs through a plugin, beside the same network linked in. The same as `limbeck bench backend`.
+    Bench(BenchBackendArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BackendListArgs {
+    /// Where to look.
+    #[arg(default_value = "dist/plugins", value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Print one JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BackendCheckArgs {
+    /// The dynamic library.
+    pub file: PathBuf,
+    /// The weights that a recipe would name under [teacher].
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// A key of the recipe's `[teacher] config`, such as `--config network=resnet18`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub config: Vec<String>,
+    /// Print one JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,6 +188,33 @@ pub enum BenchCommand {
     Sample(BenchSampleArgs),
     /// One distillation step: teacher forward, student forward and backward, optimiser.
     Distill(BenchDistillArgs),
+    /// A teacher's forward pass through a plugin, linked in, and without any plugin, in turns.
+    Backend(BenchBackendArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchBackendArgs {
+    /// The candle classifiers as a dynamic library. Default: the one beside this program, or else in dist/plugins.
+    #[arg(long, value_name = "FILE")]
+    pub plugin: Option<PathBuf>,
+    /// The teacher's network, with random weights.
+    #[arg(long, default_value = "resnet18")]
+    pub model: String,
+    /// Side of the images, which have three channels.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(8..=1024))]
+    pub size: u64,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub batch: u64,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub classes: u64,
+    /// Turns that are timed, after two that are not.
+    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u64).range(5..=1_000_000))]
+    pub rounds: u64,
+    /// Print one JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 #[derive(Debug, Args)]

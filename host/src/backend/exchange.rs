@@ -138,7 +138,11 @@ pub(super) struct Outputs {
     _geometry: Vec<Geometry>,
     buffers: Vec<Buffer>,
     shapes: Vec<Vec<usize>>,
+    margin: usize,
 }
+
+/// What no arithmetic gives: a NaN with a mark, before and behind outputs that are watched.
+const MARK: u32 = 0x7fc0_beef;
 
 // SAFETY: the pointers lead into the buffers of the same value, which nothing else uses until it is taken apart.
 unsafe impl Send for Outputs {}
@@ -151,10 +155,15 @@ enum Buffer {
 
 impl Outputs {
     pub(super) fn allocate(shapes: &[Vec<usize>], device: &Device, place: &Place) -> Result<Self> {
-        let mut made =
-            Self { tensors: Vec::new(), _geometry: Vec::new(), buffers: Vec::new(), shapes: shapes.to_vec() };
+        Self::with_margin(shapes, device, place, 0)
+    }
+
+    /// On the CPU with `margin` elements before and behind each output, which [`Self::margins_intact`] looks at.
+    pub(super) fn with_margin(shapes: &[Vec<usize>], device: &Device, place: &Place, margin: usize) -> Result<Self> {
+        let (tensors, buffers) = (Vec::new(), Vec::new());
+        let mut made = Self { tensors, _geometry: Vec::new(), buffers, shapes: shapes.to_vec(), margin };
         for shape in shapes {
-            let elements = shape.iter().product();
+            let elements: usize = shape.iter().product();
             let (buffer, data) = match device {
                 #[cfg(feature = "cuda")]
                 Device::Cuda(device) => {
@@ -162,8 +171,10 @@ impl Outputs {
                     (Buffer::Cuda(buffer), data)
                 }
                 _ => {
-                    let mut values = vec![f32::NAN; elements];
-                    let data = values.as_mut_ptr().cast();
+                    let mut values = vec![f32::NAN; elements + 2 * margin];
+                    values[..margin].fill(f32::from_bits(MARK));
+                    values[margin + elements..].fill(f32::from_bits(MARK));
+                    let data = values[margin..].as_mut_ptr().cast();
                     (Buffer::Cpu(values), data)
                 }
             };
@@ -179,11 +190,25 @@ impl Outputs {
         &mut self.tensors
     }
 
+    /// Whether nothing was written before or behind an output.
+    pub(super) fn margins_intact(&self) -> bool {
+        let intact = |values: &[f32]| values.iter().all(|value| value.to_bits() == MARK);
+        self.buffers.iter().all(|buffer| match buffer {
+            Buffer::Cpu(values) => intact(&values[..self.margin]) && intact(&values[values.len() - self.margin..]),
+            #[cfg(feature = "cuda")]
+            Buffer::Cuda(_) => true,
+        })
+    }
+
     /// The filled memory as candle's tensors. What the plugin did to the DLPack structs themselves is ignored.
     pub(super) fn into_tensors(self) -> Result<Vec<Tensor>> {
         let filled = self.buffers.into_iter().zip(self.shapes);
         let tensors = filled.map(|(buffer, shape)| match buffer {
-            Buffer::Cpu(values) => Ok(Tensor::from_vec(values, shape, &Device::Cpu)?),
+            Buffer::Cpu(mut values) => {
+                values.truncate(values.len() - self.margin);
+                values.drain(..self.margin);
+                Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+            }
             #[cfg(feature = "cuda")]
             Buffer::Cuda(buffer) => Ok(buffer.into_tensor(shape)),
         });

@@ -61,13 +61,34 @@ impl Instance {
         let inputs = Inputs::lend(inputs, &place)?;
         self.check_shapes(op, &inputs, wanted)?;
         let mut outputs = Outputs::allocate(wanted, &self.device, &place)?;
+        self.fill(op, &place, &inputs, &mut outputs)?;
+        outputs.into_tensors()
+    }
+
+    /// As [`Self::run`], and whether nothing beside the outputs was written: on the CPU each has `margin` elements around.
+    pub(super) fn run_watched(
+        &self,
+        op: u32,
+        inputs: &[&Tensor],
+        wanted: &[Vec<usize>],
+        margin: usize,
+    ) -> Result<(Vec<Tensor>, bool)> {
+        let place = Place::of(&self.device)?;
+        let inputs = Inputs::lend(inputs, &place)?;
+        self.check_shapes(op, &inputs, wanted)?;
+        let mut outputs = Outputs::with_margin(wanted, &self.device, &place, margin)?;
+        self.fill(op, &place, &inputs, &mut outputs)?;
+        let intact = outputs.margins_intact();
+        Ok((outputs.into_tensors()?, intact))
+    }
+
+    fn fill(&self, op: u32, place: &Place, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
         self.handle.call("run", |table, raw| {
             let exec = place.exec();
             let (ins, outs) = (inputs.tensors(), outputs.tensors_mut());
             // SAFETY: a live instance; as many tensors as counted, alive and unshared until the call returns.
             unsafe { (table.run)(raw, op, &exec, ins.as_ptr(), ins.len(), outs.as_mut_ptr(), outs.len()) }
-        })?;
-        outputs.into_tensors()
+        })
     }
 
     /// Asks for the shapes of the outputs and holds them against what the description promises.

@@ -10,7 +10,9 @@ mod exchange;
 mod instance;
 mod kind;
 mod library;
+mod listing;
 mod plugin;
+mod selftest;
 mod services;
 mod table;
 
@@ -21,7 +23,9 @@ pub use limbeck_backend::{Backend, Level, Manifest};
 use serde::Serialize;
 
 use self::library::PluginFile;
+pub use self::listing::{Listed, list};
 use self::plugin::Plugin;
+pub use self::selftest::{Finding, SelfTest, Speed, Verdict, self_test};
 pub use self::services::{Log, Services};
 use crate::Result;
 use crate::plan::TeacherPlan;
@@ -104,4 +108,9 @@ pub struct Inspection {
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let file = PluginFile::read(&std::path::absolute(path)?)?;
     Ok(Plugin::open(&file)?.inspection())
+}
+
+/// What [`inspect`] tells, of a backend that is linked into this program: there is no file and no hash.
+pub fn inspect_linked<B: Backend>() -> Result<Inspection> {
+    Ok(Plugin::linked::<B>()?.inspection())
 }

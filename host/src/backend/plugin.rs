@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use limbeck_backend::{Backend, abi, table_of};
+use limbeck_backend::{Backend, Manifest, abi, table_of};
 
 use super::classifier::PluginClassifier;
 use super::instance::{Instance, Setup};
@@ -48,12 +48,28 @@ impl Plugin {
         device: &Device,
         services: Services,
     ) -> Result<Box<dyn Classifier>> {
-        let (manifest, shown) = (&self.table.manifest, &self.shown);
-        let has = |list: &[String], name: &str| list.iter().any(|item| item == name);
-        if !has(&manifest.operations, "classify") {
-            let found = manifest.operations.join(", ");
+        if !self.has_operation("classify") {
+            let found = self.table.manifest.operations.join(", ");
+            let shown = &self.shown;
             return Err(Error::input(format!("plugin `{shown}` is no teacher: it has `{found}`, not `classify`")));
         }
+        let instance = self.instance(config, device, services)?;
+        Ok(Box::new(PluginClassifier::new(instance, &self.table.manifest, self.sha256.clone())))
+    }
+
+    /// Whether the manifest lists the operation.
+    pub(super) fn has_operation(&self, name: &str) -> bool {
+        self.table.manifest.operations.iter().any(|item| item == name)
+    }
+
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.table.manifest
+    }
+
+    /// Makes an instance, on `device` or else on the CPU.
+    pub(super) fn instance(&self, config: &serde_json::Value, device: &Device, services: Services) -> Result<Instance> {
+        let (manifest, shown) = (&self.table.manifest, &self.shown);
+        let has = |list: &[String], name: &str| list.iter().any(|item| item == name);
         if !has(&manifest.dtypes, "f32") {
             let found = manifest.dtypes.join(", ");
             return Err(Error::input(format!("plugin `{shown}` takes tensors of {found} only, this host gives f32")));
@@ -67,13 +83,13 @@ impl Plugin {
             }
         };
         let setup = Setup { shown, plugin_dir: &self.folder, config, device, services };
-        let instance = Instance::create(&self.table, setup)?;
-        Ok(Box::new(PluginClassifier::new(instance, &self.table.manifest, self.sha256.clone())))
+        Instance::create(&self.table, setup)
     }
 
-    pub(super) fn inspection(self) -> Inspection {
+    pub(super) fn inspection(&self) -> Inspection {
         let abi = format!("{}.{}", abi::MAJOR, self.table.abi_minor);
-        Inspection { path: self.shown, sha256: self.sha256, abi, manifest: self.table.manifest }
+        let (path, sha256) = (self.shown.clone(), self.sha256.clone());
+        Inspection { path, sha256, abi, manifest: self.table.manifest.clone() }
     }
 }
 

@@ -26,6 +26,7 @@ pub fn bench(command: &BenchCommand, progress: &Progress) -> Result<()> {
     match command {
         BenchCommand::Sample(args) => sample(args, progress),
         BenchCommand::Distill(args) => distill(args, progress),
+        BenchCommand::Backend(args) => super::bench_backend::bench(args, progress),
     }
 }
 

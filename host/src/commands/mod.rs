@@ -2,6 +2,7 @@
 
 mod backend;
 mod bench;
+mod bench_backend;
 mod doctor;
 mod kept;
 mod policy;
@@ -12,7 +13,7 @@ mod train;
 use limbeck::Result;
 use limbeck::progress::{Mode, Progress};
 
-use crate::cli::{BackendCommand, Cli, Command, PolicyCommand, Stage};
+use crate::cli::{Cli, Command, PolicyCommand, Stage};
 
 pub fn dispatch(cli: Cli) -> Result<()> {
     let progress = Progress::new(Mode::detect(cli.quiet));
@@ -25,7 +26,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Report(args) => run::stage(Stage::Report, &args, &progress),
         Command::Fidelity(args) => run::fidelity(&args, &progress),
         Command::Train(command) => train::train(&command, &progress),
-        Command::Backend(BackendCommand::Inspect { file }) => backend::show(&file, &progress),
+        Command::Backend(command) => backend::backend(&command, &progress),
         Command::Policy(PolicyCommand::Check { file }) => policy::check(&file, &progress),
         Command::Bench(command) => bench::bench(&command, &progress),
         Command::Doctor => doctor::doctor(&progress),

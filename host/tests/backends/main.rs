@@ -3,5 +3,6 @@
 mod hostile;
 mod loading;
 mod panics;
+mod selftest;
 mod support;
 mod teachers;

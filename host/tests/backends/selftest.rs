@@ -1,0 +1,149 @@
+//! `limbeck backend check`: a sound plugin passes, and each fault is found, named, and has its remedy.
+
+use std::path::Path;
+use std::process::Command;
+
+use candle_core::Device;
+use limbeck::backend::{Finding, Services, Verdict, list, self_test};
+use serde_json::json;
+
+use crate::support::{Hostile, built_library, root};
+
+/// `hostile.c` answers like this in all of this file: the three first pixels of each image, and the right refusals.
+const SOUND: [(&str, &str); 2] = [
+    (
+        "SHAPES",
+        "if (op != LIMBECK_OP_CLASSIFY || in->ndim != 4 || in->shape[2] != 2 || in->shape[3] != 2) return LIMBECK_UNSUPPORTED",
+    ),
+    ("RAN", "for (int64_t i = 0; i < 3 * in->shape[0]; i++) logits[i] = ((const float *)in->data)[i / 3 * 4 + i % 3]"),
+];
+
+/// The findings about a plugin whose run ends with `body`.
+fn findings(body: &str, more: &[(&str, &str)]) -> Vec<Finding> {
+    let ran = format!("{}; {body}", SOUND[1].1);
+    let plugin = Hostile::new(&[&[SOUND[0], ("RAN", ran.as_str())], more].concat());
+    let services = Services { max_threads: 2, ..Services::default() };
+    self_test(&plugin.path(), &json!({}), None, &Device::Cpu, &services).unwrap().findings
+}
+
+/// The one failure is in this test, and says this.
+#[track_caller]
+fn fails(findings: &[Finding], test: &str, found: &str, remedy: &str) {
+    let failed: Vec<_> = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).collect();
+    let finding = failed.iter().find(|finding| finding.test == test);
+    let finding = finding.unwrap_or_else(|| panic!("no failure of `{test}` in {findings:#?}"));
+    assert!(finding.found.contains(found), "expected `{found}` in {finding:?}");
+    assert!(finding.remedy.contains(remedy), "expected `{remedy}` in {finding:?}");
+}
+
+#[test]
+fn a_sound_plugin_passes_everything() {
+    let findings = findings("(void)0", &[]);
+    let not_passed: Vec<_> = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).collect();
+    assert!(not_passed.is_empty(), "{not_passed:#?}");
+    assert_eq!(findings.len(), 9, "{findings:#?}");
+}
+
+#[test]
+fn outputs() {
+    fails(&findings("logits[3 * in->shape[0]] = 1", &[]), "shapes and values", "wrote beside", "exactly as many");
+    fails(&findings("((float *)in->data)[0] = 1", &[]), "shapes and values", "changed its input", "on a copy");
+    fails(
+        &findings("logits[1] = __builtin_nanf(\"\")", &[]),
+        "shapes and values",
+        "NaN or infinity",
+        "write every value",
+    );
+    let constant = "for (int64_t i = 0; i < 3 * in->shape[0]; i++) logits[i] = 1";
+    fails(&findings(constant, &[]), "different images", "the same answer", "is the image read at all");
+}
+
+#[test]
+fn state_between_calls_and_rows() {
+    let counter = "static float calls; for (int64_t i = 0; i < 3 * in->shape[0]; i++) logits[i] += calls; calls += 1";
+    fails(&findings(counter, &[]), "the same twice", "other bits", "deterministic: false");
+    let mean = "float sum = 0; for (int64_t i = 0; i < 4 * in->shape[0]; i++) sum += ((const float *)in->data)[i]; \
+                for (int64_t i = 0; i < 3 * in->shape[0]; i++) logits[i] -= sum / in->shape[0]";
+    fails(&findings(mean, &[]), "alone and in a batch", "images beside it", "evaluation mode");
+    fails(&findings(mean, &[]), "NaN and infinity in an image", "images beside it", "rows must not be mixed");
+}
+
+#[test]
+fn what_must_be_refused() {
+    let plugin = findings("(void)0", &[("SHAPES", "(void)0")]);
+    fails(&plugin, "what it does not have", "operation 99", "LIMBECK_UNSUPPORTED");
+    fails(&plugin, "what it does not have", "three columns wider", "LIMBECK_UNSUPPORTED");
+}
+
+#[test]
+fn threads() {
+    let shared = "static volatile float kept[64]; for (int64_t i = 0; i < 3 * in->shape[0]; i++) kept[i] = logits[i]; \
+                  usleep(2000); for (int64_t i = 0; i < 3 * in->shape[0]; i++) logits[i] = kept[i % 64]";
+    let big = [("THREADS", r#""\"concurrent\"""#)];
+    let found = findings(&shared.replace("3 * in->shape[0]", "(in->shape[0] < 10 ? 3 * in->shape[0] : 0)"), &big);
+    fails(&found, "from four threads", "disturb each other", "threads: \"serial\"");
+}
+
+#[test]
+fn the_candle_teacher_passes_and_the_panicking_one_does_not() {
+    let weights = root().join("assets/mnist/teacher-middle.safetensors");
+    let test = |plugin: &Path, weights: Option<&Path>, config| {
+        self_test(plugin, &config, weights, &Device::Cpu, &Services::default())
+    };
+    let tested = test(&built_library("candle_classifier"), Some(&weights), json!({})).unwrap();
+    assert_eq!(tested.failures(), 0, "{:#?}", tested.findings);
+    assert!(tested.speed.iter().any(|speed| speed.batch == 64 && speed.images_per_second > 0.0));
+
+    let tested = test(&built_library("hostile_backend"), None, json!({ "panic-in": "classify" })).unwrap();
+    fails(&tested.findings, "shapes and values", "it panicked: in classify", "");
+    assert_eq!((tested.findings.len(), tested.speed.len()), (1, 0), "nothing more can be said: {tested:#?}");
+    let refused = test(&built_library("hostile_backend"), None, json!({ "panic-in": "create" }));
+    assert!(refused.unwrap_err().to_string().contains("can't be set up: it panicked"));
+}
+
+#[test]
+fn a_folder_is_listed_without_running_anything() {
+    // Loading this one would end the process.
+    let fatal = "abort(); } __attribute__((constructor)) static void first(void) { abort()";
+    let plugin = Hostile::new(&[("DESTROY", fatal)]);
+    let folder = plugin.path().parent().unwrap().to_owned();
+    std::fs::write(folder.join("broken.so"), "nothing").unwrap();
+    std::fs::write(folder.join("README"), "plugins").unwrap();
+    let found = list(&folder).unwrap();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].unfit.as_ref().unwrap().contains("is not a shared library"), "{found:#?}");
+    assert_eq!((found[1].unfit.as_deref(), found[1].sha256.len()), (None, 64));
+    assert_eq!(list(Path::new("/no/such/folder")).unwrap_err().exit_code(), 2);
+}
+
+/// The program with these arguments: exit code, stdout and stderr.
+fn limbeck(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_limbeck")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_command_tells_in_words_and_in_json() {
+    let plugin = Hostile::new(&SOUND);
+    let path = plugin.path().display().to_string();
+    let (code, stdout, stderr) = limbeck(&["backend", "check", &path]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("ok       classify, alone and in a batch: to the bit the same"), "{stdout}");
+    assert!(stdout.contains("speed    classify, batch 64"), "{stdout}");
+
+    let bad = Hostile::new(&[]);
+    let (code, stdout, stderr) = limbeck(&["backend", "check", "--json", &bad.path().display().to_string()]);
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stderr.contains("libhostile.so` failed 2 of 9 tests"), "{stderr}");
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(told["findings"][0]["verdict"], "passed");
+
+    let (code, _, stderr) = limbeck(&["backend", "check", "/no/such.so"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    let (code, stdout, _) =
+        limbeck(&["backend", "list", "--json", &plugin.path().parent().unwrap().display().to_string()]);
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &told["plugins"][0]["unfit"]), (Some(0), &serde_json::Value::Null));
+    assert_eq!(told["linked"][0]["name"], "candle-classifier");
+}
