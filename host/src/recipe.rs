@@ -193,7 +193,7 @@ fn plain_types(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, GeneratorRecipe};
+    use crate::config::{Accuracy, Config, GeneratorRecipe, TeachersConfig};
 
     const RECIPE: &str = include_str!("testdata/recipe.toml");
 
@@ -231,7 +231,8 @@ mod tests {
         assert_eq!((config.distill.epochs, config.run.name.as_str()), (7, "other"));
         assert_eq!(config.distill.optimizer.lr, 0.5);
         assert_eq!(config.distill.seeds, [1, 2]);
-        assert_eq!(config.teacher.config["deep"], serde_json::json!([1]));
+        let TeachersConfig::One(teacher) = config.teacher else { panic!("one teacher became several") };
+        assert_eq!(teacher.config["deep"], serde_json::json!([1]));
         assert_eq!(config.baseline.map(|baseline| baseline.real), Some(false));
     }
 
@@ -258,6 +259,24 @@ mod tests {
         insta::assert_snapshot!(complaint("", "", &["synth.images=lots"]), @r#"wrong value for `synth.images` in `--set synth.images=lots`: expected a whole number, 0 or more, found string "lots""#);
         insta::assert_snapshot!(complaint("", "", &["synth=3"]), @"wrong value for `synth` in `--set synth=3`: expected a table, found integer `3`");
         insta::assert_snapshot!(complaint("", "", &["distill.seeds=[1, true]"]), @"wrong value for `distill.seeds` in `--set distill.seeds=[1, true]`: expected a whole number, 0 or more, found boolean `true`");
+    }
+
+    #[test]
+    fn one_teacher_or_several() {
+        let (before, rest) = RECIPE.split_once("[teacher]").unwrap();
+        let after = &rest[rest.find("[select]").unwrap()..];
+        let two = "[[teacher]]\nplugin = \"a.so\"\naccuracy = [0.5, 1]\n[[teacher]]\nplugin = \"b.so\"\naccuracy = 1\n";
+        let config: Config = parse(&format!("{before}{two}{after}"), "x.toml", &[]).unwrap();
+        let TeachersConfig::Several(teachers) = config.teacher else { panic!("several teachers became one") };
+        assert_eq!(teachers.len(), 2);
+        assert_eq!(teachers[0].accuracy, Some(Accuracy::Each(vec![0.5, 1.0])));
+        assert_eq!(teachers[1].accuracy, Some(Accuracy::All(1.0)));
+        insta::assert_snapshot!(complaint("", "", &["teacher=3"]), @"wrong value for `teacher` in `--set teacher=3`: expected a table [teacher], or tables [[teacher]], found integer `3`");
+        insta::assert_snapshot!(complaint("allow-unpinned", "allow-unpined", &[]), @"unknown key `allow-unpined` at x.toml:24:1: did you mean `allow-unpinned`?");
+        insta::assert_snapshot!(complaint("plugin = \"libteacher.so\"", "", &[]), @"missing key `teacher.plugin` at x.toml:22:1: it has no default, so the recipe must set it");
+        let misspelt =
+            parse::<Config>(&format!("{before}{}{after}", two.replacen("plugin", "plugim", 1)), "x.toml", &[]);
+        insta::assert_snapshot!(misspelt.unwrap_err().to_string(), @"unknown key `plugim` at x.toml:23:1: did you mean `plugin`?");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod classifier;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod ensemble;
 mod exchange;
 mod instance;
 mod kind;
@@ -22,13 +23,14 @@ use candle_core::{Device, Tensor};
 pub use limbeck_backend::{Backend, Level, Manifest};
 use serde::Serialize;
 
+use self::ensemble::Ensemble;
 use self::library::PluginFile;
 pub use self::listing::{Listed, list};
 use self::plugin::Plugin;
 pub use self::selftest::{Finding, SelfTest, Speed, Verdict, self_test};
 pub use self::services::{Log, Services};
-use crate::Result;
-use crate::plan::TeacherPlan;
+use crate::plan::{Combine, TeacherPlan, TeachersPlan};
+use crate::{Error, Result};
 
 /// A teacher.
 pub trait Classifier: Send + Sync {
@@ -68,14 +70,40 @@ pub struct ClassifierInfo {
     pub sha256: String,
 }
 
-/// Opens the teacher of a plan, with default [`Services`].
+/// Opens the teacher of a run: the one that the plan names, or all that it names as one.
+///
+/// Several must tell the same classes apart and take images of one size. They are asked one after the other.
+pub fn open_teacher(plan: &TeachersPlan, device: &Device) -> Result<Box<dyn Classifier>> {
+    let mut members = Vec::with_capacity(plan.members.len());
+    for (name, member) in &plan.members {
+        members.push((name.clone(), open_classifier(member, device)?));
+    }
+    combine(members, plan.combine, &plan.classes)
+}
+
+/// Makes one teacher of those that have these names; with [`Combine::PerClass`], `classes` names who decides each class.
+///
+/// Fails as wrong input on none, on teachers of unlike classes or images (naming two that differ), and on a name in
+/// `classes` that nobody has.
+pub fn combine(
+    mut members: Vec<(String, Box<dyn Classifier>)>,
+    combine: Combine,
+    classes: &[String],
+) -> Result<Box<dyn Classifier>> {
+    match members.len() {
+        1 => members.pop().map(|(_, alone)| alone).ok_or_else(|| Error::failed("one teacher is none")),
+        _ => Ok(Box::new(Ensemble::new(members, combine, classes)?)),
+    }
+}
+
+/// Opens a teacher, with default [`Services`].
 ///
 /// Fails as wrong input when the file is not the pinned one or no plugin, and when the plugin refuses its weights.
 pub fn open_classifier(plan: &TeacherPlan, device: &Device) -> Result<Box<dyn Classifier>> {
     open_classifier_with(plan, device, Services::default())
 }
 
-/// Opens the teacher of a plan. A plugin that does not work on `device` works on the CPU.
+/// Opens a teacher. A plugin that does not work on `device` works on the CPU.
 pub fn open_classifier_with(plan: &TeacherPlan, device: &Device, services: Services) -> Result<Box<dyn Classifier>> {
     let file = PluginFile::read(&plan.plugin)?;
     file.require_pin(plan.sha256.as_deref(), plan.allow_unpinned)?;

@@ -1,7 +1,7 @@
 //! What can be known to fail later is found out before any work: a run takes minutes, or days.
 
 use candle_core::Device;
-use limbeck::backend::{Classifier, open_classifier};
+use limbeck::backend::{Classifier, open_teacher};
 use limbeck::data::{Dataset, Split, load};
 use limbeck::diffusion::generator::Generator;
 use limbeck::plan::Plan;
@@ -19,7 +19,7 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
         alike(plan, &generator, &load(&plan.data, Split::Train)?, "data.train")?;
     }
     WeigherFactory::open(plan, progress)?;
-    let teacher = open_classifier(&plan.teacher, device)?;
+    let teacher = open_teacher(&plan.teacher, device)?;
     select::check(plan, teacher.info(), progress)?;
     distill::check(plan, teacher.info(), &test).context("the generator's images")?;
     Ok(teacher)

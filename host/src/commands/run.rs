@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::Device;
-use limbeck::backend::{Classifier, open_classifier};
+use limbeck::backend::{Classifier, open_teacher};
 use limbeck::config::Config;
 use limbeck::device::DeviceName;
 use limbeck::plan::{self, Plan};
@@ -46,7 +46,7 @@ pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> 
     let kept: Kept<Plan> = Kept::open(&args.run)?;
     let device = args.device.device.open()?;
     let teacher = match stage {
-        Stage::Distill | Stage::Eval => Some(open_classifier(&kept.plan.teacher, &device)?),
+        Stage::Distill | Stage::Eval => Some(open_teacher(&kept.plan.teacher, &device)?),
         Stage::Synth | Stage::Select | Stage::Report => None,
     };
     Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage)
@@ -55,7 +55,7 @@ pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> 
 /// Figures of the drawn images, also on stdout as JSON.
 pub fn fidelity(args: &StageArgs, progress: &Progress) -> Result<()> {
     let kept: Kept<Plan> = Kept::open(&args.run)?;
-    let teacher = open_classifier(&kept.plan.teacher, &args.device.device.open()?)?;
+    let teacher = open_teacher(&kept.plan.teacher, &args.device.device.open()?)?;
     let fidelity = fidelity::run(&kept.plan, &kept.run, progress, teacher.as_ref())?;
     progress.data(serde_json::to_string(&fidelity).map_err(|error| Error::failed(error.to_string()))?);
     Ok(())

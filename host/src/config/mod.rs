@@ -5,9 +5,11 @@
 mod data;
 mod distill;
 mod run;
+mod teacher;
 mod train;
 
 pub use data::*;
 pub use distill::*;
 pub use run::*;
+pub use teacher::*;
 pub use train::*;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BaselineConfig, DataConfig, DistillConfig};
+use super::{BaselineConfig, DataConfig, DistillConfig, EnsembleConfig, TeachersConfig};
 
 /// A whole recipe of `limbeck run`.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,7 +14,10 @@ pub struct Config {
     pub data: DataConfig,
     pub generator: GeneratorConfig,
     pub synth: SynthConfig,
-    pub teacher: TeacherConfig,
+    /// `[teacher]`, or several `[[teacher]]`.
+    pub teacher: TeachersConfig,
+    /// Only with several teachers.
+    pub ensemble: Option<EnsembleConfig>,
     #[serde(default)]
     pub select: SelectConfig,
     pub distill: DistillConfig,
@@ -80,24 +83,6 @@ pub enum Sampler {
     Ddpm,
     /// Denoising diffusion implicit models.
     Ddim,
-}
-
-/// `[teacher]`: the plugin that grades.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TeacherConfig {
-    /// The plugin, a dynamic library. Required.
-    pub plugin: PathBuf,
-    /// The plugin's SHA-256, as `limbeck backend inspect` prints it. Required unless `allow-unpinned`.
-    pub sha256: Option<String>,
-    /// Load the plugin whatever its hash is. A plugin is native code: it can do all that you can. Default false.
-    #[serde(default)]
-    pub allow_unpinned: bool,
-    /// A file of weights, handed to the plugin. Default: none.
-    pub weights: Option<PathBuf>,
-    /// A free table, handed to the plugin as JSON. Default: empty.
-    #[serde(default)]
-    pub config: serde_json::Map<String, serde_json::Value>,
 }
 
 /// `[select]`: which images stay.

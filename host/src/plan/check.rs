@@ -55,6 +55,13 @@ pub(super) fn plan(plan: &Plan) -> Result<()> {
         Keep::Count(count) => within("select.budget", count, 1..=plan.synth.images)?,
     }
     distill(&plan.distill)?;
+    if plan.teacher.members.is_empty() {
+        return Err(Error::input("the plan has no teacher"));
+    }
+    let unknown = |name: &&String| !plan.teacher.members.contains_key(*name);
+    if let Some(name) = plan.teacher.classes.iter().find(unknown) {
+        return Err(Error::input(format!("`teacher.classes` names `{name}`, which is no teacher of the plan")));
+    }
     limits(&plan.limits)
 }
 

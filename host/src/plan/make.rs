@@ -5,10 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::inputs::{Inputs, Kind};
-use super::{
-    DataPlan, DistillPlan, Files, Format, GeneratorPlan, Keep, Plan, SelectPlan, TeacherPlan, WeigherPlan, check,
-};
-use crate::config::{Config, DataConfig, DistillConfig, FilesConfig, SelectConfig, TeacherConfig};
+use super::teachers::teachers;
+use super::{DataPlan, DistillPlan, Files, Format, GeneratorPlan, Keep, Plan, SelectPlan, WeigherPlan, check};
+use crate::config::{Config, DataConfig, DistillConfig, FilesConfig, SelectConfig};
 use crate::{Error, Result};
 
 /// Plans a run. `base` is the folder of the recipe, from which its paths go.
@@ -27,7 +26,7 @@ pub fn plan(config: Config, base: &Path) -> Result<Plan> {
     }
     let weights = inputs.add("generator.weights", &config.generator.weights, Kind::Weights)?;
     let sha256 = inputs.sha256("generator.weights").unwrap_or_default().to_owned();
-    let teacher = teacher(config.teacher, &mut inputs)?;
+    let teacher = teachers(config.teacher, config.ensemble, data.classes, &mut inputs)?;
     let select = select(config.select, &mut inputs)?;
     let distill = distill(config.distill, &mut inputs)?;
     let plan = Plan {
@@ -90,28 +89,6 @@ fn files(key: &str, format: Format, files: &FilesConfig, inputs: &mut Inputs) ->
             Files::Cifar { files: list.iter().enumerate().map(add).collect::<Result<_>>()? }
         }
     })
-}
-
-fn teacher(teacher: TeacherConfig, inputs: &mut Inputs) -> Result<TeacherPlan> {
-    let plugin = inputs.add("teacher.plugin", &teacher.plugin, Kind::Plugin)?;
-    let actual = inputs.sha256("teacher.plugin").unwrap_or_default().to_owned();
-    let shown = plugin.display();
-    let sha256 = match teacher.sha256.map(|pin| pin.to_ascii_lowercase()) {
-        None if !teacher.allow_unpinned => {
-            return Err(Error::input(format!(
-                "plugin `{shown}` is not pinned: set `teacher.sha256 = \"{actual}\"`, or `teacher.allow-unpinned = true` to load whatever is there"
-            )));
-        }
-        Some(pin) if pin != actual => {
-            return Err(Error::input(format!(
-                "plugin `{shown}` has the SHA-256 {actual}, but `teacher.sha256` is {pin}: it is another file than the recipe means; if it is the right one, change `teacher.sha256`"
-            )));
-        }
-        pin => pin,
-    };
-    let weights = teacher.weights.map(|path| inputs.add("teacher.weights", &path, Kind::File)).transpose()?;
-    let config = Value::Object(teacher.config);
-    Ok(TeacherPlan { plugin, sha256, allow_unpinned: teacher.allow_unpinned, weights, config })
 }
 
 fn select(select: SelectConfig, inputs: &mut Inputs) -> Result<SelectPlan> {

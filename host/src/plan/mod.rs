@@ -4,6 +4,7 @@ mod check;
 mod document;
 mod inputs;
 mod make;
+mod teachers;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::{
-    AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, DiffusionConfig as DiffusionPlan,
+    AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, Combine, DiffusionConfig as DiffusionPlan,
     DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, LossConfig as LossPlan, LossKind, NoiseSchedule,
     OptimizerConfig as OptimizerPlan, OptimizerKind, RunConfig as RunPlan, Sampler, Schedule, SynthConfig as SynthPlan,
 };
@@ -31,7 +32,7 @@ pub struct Plan {
     pub data: DataPlan,
     pub generator: GeneratorPlan,
     pub synth: SynthPlan,
-    pub teacher: TeacherPlan,
+    pub teacher: TeachersPlan,
     pub select: SelectPlan,
     pub distill: DistillPlan,
     pub baseline: Option<BaselinePlan>,
@@ -76,6 +77,17 @@ pub struct GeneratorPlan {
     pub weights: PathBuf,
     /// SHA-256 of the weights: the generator's name in every image's provenance.
     pub sha256: String,
+}
+
+/// One teacher, or several and how they speak with one voice.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TeachersPlan {
+    pub combine: Combine,
+    /// With [`Combine::PerClass`] the name of the teacher that decides each class, otherwise empty.
+    pub classes: Vec<String>,
+    /// At least one, by name. A teacher alone is called `teacher`.
+    pub members: BTreeMap<String, TeacherPlan>,
 }
 
 /// The plugin that grades.

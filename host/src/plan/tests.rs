@@ -39,7 +39,7 @@ fn complaint(overrides: &[&str]) -> String {
 fn a_plan_has_absolute_paths_and_hashes() {
     let dir = files();
     let plan = plan_in(dir.path(), &[]).unwrap();
-    assert!(plan.teacher.plugin.is_absolute());
+    assert!(plan.teacher.members["teacher"].plugin.is_absolute());
     assert_eq!(plan.inputs.len(), 9);
     assert_eq!(plan.inputs["generator.weights"].sha256, plan.generator.sha256);
     assert_eq!(plan.select.keep.of(plan.synth.images), 20);
@@ -116,4 +116,85 @@ fn changed_inputs_are_noticed() {
     std::fs::write(dir.path().join("filter.wasm"), b"\0asm\x0d\0\x01\0 rebuilt").unwrap();
     let error = verify_inputs(&plan.inputs).unwrap_err().to_string();
     assert!(error.starts_with("`select.policy`") && error.contains("has changed since"), "{error}");
+}
+
+/// The test recipe with these teachers in place of its own.
+fn several(teachers: &str, ensemble: &str) -> Result<Plan> {
+    let dir = files();
+    let recipe = include_str!("../testdata/recipe.toml");
+    let (before, rest) = recipe.split_once("[teacher]").unwrap();
+    let after = &rest[rest.find("[select]").unwrap()..];
+    let text = format!("{before}{teachers}\n{ensemble}\n{after}");
+    let config: Config = crate::recipe::parse(&text, "x.toml", &[])?;
+    plan(config, dir.path())
+}
+
+const PLUGIN: &str = "plugin = \"libteacher.so\"\nallow-unpinned = true";
+
+#[test]
+fn several_teachers_are_planned_by_name() {
+    let teachers =
+        format!("[[teacher]]\nname = \"strong\"\n{PLUGIN}\nweights = \"teacher.safetensors\"\n[[teacher]]\n{PLUGIN}");
+    let plan = several(&teachers, "").unwrap();
+    assert_eq!((plan.teacher.combine, plan.teacher.classes.len()), (Combine::MeanLogits, 0));
+    assert_eq!(plan.teacher.members.keys().collect::<Vec<_>>(), ["2", "strong"]);
+    assert!(plan.inputs.contains_key("teacher.strong.weights") && plan.inputs.contains_key("teacher.2.plugin"));
+    let text = plan.to_toml().unwrap();
+    assert_eq!(Plan::from_toml(&text, "plan.toml").unwrap(), plan);
+    let probabilities = several(&teachers, "[ensemble]\ncombine = \"mean-probabilities\"").unwrap();
+    assert_ne!(plan.teacher_key(), probabilities.teacher_key());
+    assert_eq!(plan.teacher_key(), several(&teachers, "").unwrap().teacher_key());
+}
+
+#[test]
+fn classes_go_to_who_claims_them_and_else_to_the_most_accurate() {
+    let per_class = "[ensemble]\ncombine = \"per-class\"";
+    let teacher = |name: &str, more: &str| format!("[[teacher]]\nname = \"{name}\"\n{PLUGIN}\n{more}\n");
+    let of = |one: &str, other: &str| several(&(teacher("a", one) + &teacher("b", other)), per_class);
+    let plan = of("classes = [1, 3]\naccuracy = 0.5", "accuracy = 0.75").unwrap();
+    assert_eq!(plan.teacher.classes.join(""), "babab".to_owned() + "bbbbb");
+    let plan = of("accuracy = 0.5", "accuracy = [0.1, 0.9, 0.5, 0, 1, 0, 0, 0, 0, 0]").unwrap();
+    assert_eq!(plan.teacher.classes.join(""), "abaabaaaaa", "of equals the first");
+    let wrong = |one: &str, other: &str| of(one, other).unwrap_err().to_string();
+    assert_eq!(
+        wrong("classes = [1]", "classes = [2]"),
+        "no teacher decides class 0: put it into the `classes` of one, or give their `accuracy`"
+    );
+    assert_eq!(
+        wrong("classes = [0, 1, 2]", "classes = [2]"),
+        "class 2 is claimed by teacher `a` and by teacher `b`: leave it to one of them"
+    );
+    assert_eq!(
+        wrong("classes = [10]", "accuracy = 1"),
+        "teacher `a` claims class 10, the recipe has classes 0 to 9: change its `classes`"
+    );
+    assert_eq!(
+        wrong("accuracy = [1, 1]", "accuracy = 1"),
+        "teacher `a` has 2 accuracies, the recipe has 10 classes: give one number, or one a class"
+    );
+    assert_eq!(wrong("accuracy = 1.5", "accuracy = 1"), "`teacher.accuracy` is 1.5, must be at least 0 and at most 1");
+}
+
+#[test]
+fn keys_of_several_teachers_are_refused_where_there_is_one() {
+    assert_eq!(
+        complaint(&["teacher.name=strong"]),
+        "`teacher.name` is for several teachers: write each as `[[teacher]]`"
+    );
+    assert_eq!(
+        complaint(&["ensemble.combine=per-class"]),
+        "`ensemble` is for several teachers: write each as `[[teacher]]`"
+    );
+    let twice = format!("[[teacher]]\nname = \"a\"\n{PLUGIN}\n").repeat(2);
+    assert_eq!(
+        several(&twice, "").unwrap_err().to_string(),
+        "two teachers have the name `a`: give each its own `name`"
+    );
+    let claim = format!("[[teacher]]\n{PLUGIN}\nclasses = [1]\n[[teacher]]\n{PLUGIN}");
+    assert_eq!(
+        several(&claim, "").unwrap_err().to_string(),
+        r#"teacher `1` has `classes` or `accuracy`, which only `ensemble.combine = "per-class"` uses"#
+    );
+    let unpinned = several("[[teacher]]\nplugin = \"libteacher.so\"", "").unwrap_err().to_string();
+    assert!(unpinned.contains("is not pinned: set `teacher.1.sha256 = "), "{unpinned}");
 }

@@ -27,15 +27,12 @@ pub struct PoolGrades {
 
 /// Hash of the teacher and of the pool's index: grades of another teacher or pool are made again.
 pub fn key(plan: &Plan, run: &RunDir, round: u32) -> Result<String> {
-    let sha256 = |name: &str| plan.inputs.get(name).map_or("", |input| &input.sha256);
     let index = run.join(&format!("{}/index.json", round_dir(round)));
     if !index.exists() {
         let folder = run.join(&round_dir(round));
         return Err(Error::input(format!("`{}` has no finished shard: run `limbeck synth` first", folder.display())));
     }
-    let (plugin, weights) = (sha256("teacher.plugin"), sha256("teacher.weights"));
-    let (classes, config) = (plan.data.classes, &plan.teacher.config);
-    let parts = format!("{plugin}\n{weights}\n{config}\n{classes}\n{}", sha256_file(&index)?);
+    let parts = format!("{}\n{}\n{}", plan.teacher_key(), plan.data.classes, sha256_file(&index)?);
     Ok(sha256_bytes(parts.as_bytes()))
 }
 

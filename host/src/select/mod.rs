@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Classifier, ClassifierInfo, open_classifier};
+use crate::backend::{Classifier, ClassifierInfo, open_teacher};
 use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::progress::Progress;
@@ -103,7 +103,7 @@ pub type OpenTeacher<'a> = &'a dyn Fn() -> Result<Box<dyn Classifier>>;
 
 /// Grades the pool of round 0 with the plan's teacher and decides what stays.
 pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
-    run_with(plan, run, progress, &|| open_classifier(&plan.teacher, device))
+    run_with(plan, run, progress, &|| open_teacher(&plan.teacher, device))
 }
 
 /// Grades the pool of round 0 and decides what stays. A finished decision over the same inputs is left as it is, and so
