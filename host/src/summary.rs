@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::distill::{CACHE_USE_FILE, CacheUse};
 use crate::eval::{ArmResult, Judgement};
 use crate::plan::Plan;
 use crate::policy::PolicyUse;
@@ -29,6 +30,8 @@ pub struct Summary {
     pub seconds: BTreeMap<String, f64>,
     /// What the policies used, by role.
     pub policies: BTreeMap<String, PolicyUse>,
+    /// What the teacher's kept answers saved; null without `[distill.cache]`.
+    pub teacher_cache: Option<CacheUse>,
     /// SHA-256 of inputs by their key in the recipe, and of students by arm and seed.
     pub hashes: BTreeMap<String, String>,
 }
@@ -109,6 +112,7 @@ pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
         counts: counts(plan, judgement.as_ref(), subset.as_ref()),
         seconds: Times::read(run)?.seconds,
         policies: policies(run, judgement.as_ref())?,
+        teacher_cache: run.read_json(CACHE_USE_FILE)?,
         hashes,
     };
     run.write_json("summary.json", &summary).context("summary")?;

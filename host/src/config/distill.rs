@@ -35,6 +35,31 @@ pub struct DistillConfig {
     #[serde(default)]
     pub augment: AugmentConfig,
     pub weigher: Option<WeigherConfig>,
+    /// Default: the teacher is asked for every image of every step.
+    pub cache: Option<CacheConfig>,
+}
+
+/// `[distill.cache]`: keeps the teacher's logits on disk, by teacher and image, so that no image is paid for twice.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CacheConfig {
+    /// How many variations of each image `[distill.augment]` makes, one an epoch in turn; all seeds share them. 0: every
+    /// step of every student has its own, which only another student with the same seeds and batches meets again. 0 to
+    /// 100000; above 0 not together with `mixup` and `cutmix`. Default 8.
+    pub variations: u32,
+    /// MiB on the disk, 1 to 10000000, for all teachers in the folder together. What doesn't fit is asked again. Default
+    /// 1024.
+    pub size_mib: u64,
+    /// Where it lies; runs that name the same folder share it. Then the last bits of a result can depend on which of them
+    /// came first, if the teacher's answer for an image depends on the images beside it (`limbeck backend check` tells).
+    /// Default: `cache` in the run directory.
+    pub folder: Option<PathBuf>,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { variations: 8, size_mib: 1024, folder: None }
+    }
 }
 
 /// `[distill.loss]`: what the student's training makes small, a sum of up to three parts. A weigher's weights count in each.

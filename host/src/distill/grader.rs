@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use candle_core::{DType, Device, Tensor};
 
 use super::arms::Arm;
-use crate::Result;
+use super::cache::Cache;
 use crate::backend::{Classifier, ClassifierInfo};
 use crate::training::Augmented;
+use crate::{Error, Result};
 
 /// Images graded at a time when all of them are.
 const BATCH: usize = 250;
@@ -21,20 +22,46 @@ pub struct Graded {
     pub features: Option<Vec<f32>>,
 }
 
+impl Graded {
+    /// Each image's logits with its features behind them, as they are kept.
+    fn joined(self, classes: usize, width: Option<usize>) -> Result<Vec<f32>> {
+        let Some(width) = width else { return Ok(self.logits) };
+        let features = self.features.ok_or_else(|| Error::failed("the teacher gave no features"))?;
+        let rows = self.logits.chunks_exact(classes).zip(features.chunks_exact(width));
+        Ok(rows.flat_map(|(logits, features)| logits.iter().chain(features)).copied().collect())
+    }
+
+    /// What [`Self::joined`] made.
+    fn parted(rows: Vec<f32>, classes: usize, width: Option<usize>) -> Self {
+        let Some(width) = width else { return Self { logits: rows, features: None } };
+        let part = |from: usize, to: usize| {
+            rows.chunks_exact(classes + width).flat_map(|row| &row[from..to]).copied().collect::<Vec<f32>>()
+        };
+        Self { logits: part(0, classes), features: Some(part(classes, classes + width)) }
+    }
+}
+
 /// Asks the teacher. Where images are never varied, it is asked once for each of them.
 pub struct Grader<'a> {
     teacher: &'a dyn Classifier,
     device: &'a Device,
     /// Whether features are kept.
     features: bool,
+    /// What the teacher said before, in this run or another.
+    cache: Option<&'a Cache<'a>>,
     /// Of all images.
     known: OnceLock<Graded>,
 }
 
 impl<'a> Grader<'a> {
     /// A grader for the images of one arm; with `features`, of these too.
-    pub fn new(teacher: &'a dyn Classifier, device: &'a Device, features: bool) -> Self {
-        Self { teacher, device, features, known: OnceLock::new() }
+    pub fn new(teacher: &'a dyn Classifier, device: &'a Device, features: bool, cache: Option<&'a Cache<'a>>) -> Self {
+        Self { teacher, device, features, cache, known: OnceLock::new() }
+    }
+
+    /// Puts what the teacher said onto the disk, before a resume point that counts on it.
+    pub fn keep(&self) -> Result<()> {
+        self.cache.map_or(Ok(()), Cache::keep)
     }
 
     /// What is known about the teacher.
@@ -44,7 +71,7 @@ impl<'a> Grader<'a> {
 
     /// The grades of a varied batch.
     pub fn grade(&self, batch: &Augmented) -> Result<Graded> {
-        self.classify(&batch.images)
+        self.graded(&batch.images)
     }
 
     /// The grades of the unvaried images at `rows`.
@@ -67,13 +94,21 @@ impl<'a> Grader<'a> {
         let rows: Vec<usize> = (0..arm.data.len()).collect();
         let mut all = Graded::default();
         for rows in rows.chunks(BATCH) {
-            let part = self.classify(&arm.data.batch(rows)?.0)?;
+            let part = self.graded(&arm.data.batch(rows)?.0)?;
             all.logits.extend(part.logits);
             if let Some(features) = part.features {
                 all.features.get_or_insert_default().extend(features);
             }
         }
         Ok(all)
+    }
+
+    fn graded(&self, images: &Tensor) -> Result<Graded> {
+        let Some(cache) = self.cache else { return self.classify(images) };
+        let info = self.teacher.info();
+        let width = info.features.filter(|_| self.features);
+        let rows = cache.answer(images, |images| self.classify(images)?.joined(info.classes, width))?;
+        Ok(Graded::parted(rows, info.classes, width))
     }
 
     fn classify(&self, images: &Tensor) -> Result<Graded> {

@@ -3,6 +3,7 @@
 //! Reads the pool, the subset and, for the baseline, the training images; writes checkpoints, the log and the mean weights.
 
 mod arms;
+mod cache;
 mod grader;
 mod history;
 mod objective;
@@ -12,6 +13,8 @@ mod weights;
 use candle_core::Device;
 
 use self::arms::Arm;
+use self::cache::Cache;
+pub use self::cache::{CacheUse, USE_FILE as CACHE_USE_FILE};
 use self::grader::Grader;
 use self::trainer::Trainer;
 use crate::backend::{Classifier, ClassifierInfo};
@@ -42,9 +45,11 @@ pub fn run(
     make_weigher: &MakeWeigher<'_>,
 ) -> Result<()> {
     let curve = curve_images(load(&plan.data, Split::Test)?);
+    let features = objective::wants_features(&plan.distill.loss);
+    let cache = Cache::open(plan, run, progress, teacher.info().features.filter(|_| features))?;
     for arm in arms::read(plan, run)? {
         check(plan, teacher.info(), &arm.data).context(format_args!("the {} images", arm.name))?;
-        let grader = Grader::new(teacher, device, objective::wants_features(&plan.distill.loss));
+        let grader = Grader::new(teacher, device, features, cache.as_ref());
         for &seed in &plan.distill.seeds {
             train_one(plan, run, progress, device, &arm, seed, &grader, &curve, make_weigher)
                 .context(format_args!("student {} seed {seed}", arm.name))?;

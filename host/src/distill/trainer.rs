@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint::{self, Checkpoint};
+use rayon::prelude::*;
 
 use super::MakeWeigher;
 use super::arms::Arm;
@@ -20,7 +21,7 @@ use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{number, saved};
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Batches, Learner, Log, Normal, Running, Spec};
+use crate::training::{Augment, Augmented, Batches, Learner, Log, Normal, Running, Spec};
 use crate::{Error, Result};
 
 /// The tensor of a resume point in which a weigher keeps what it learnt.
@@ -179,8 +180,7 @@ impl<'a> Trainer<'a> {
     /// One step; returns how many images it saw. All that is random follows from the seed and the step alone.
     pub fn advance(&mut self) -> Result<u64> {
         let rows = self.batches.rows(self.step).to_vec();
-        let mut random = rng(self.seed, Purpose::Augment, self.step);
-        let batch = self.augment.batch(&self.arm.data, &rows, &mut random)?;
+        let batch = self.vary(&rows)?;
         let teacher = if self.augment.is_identity() {
             self.grader.look_up(self.arm, &rows)?
         } else {
@@ -198,6 +198,23 @@ impl<'a> Trainer<'a> {
         self.running.add(loss);
         self.step += 1;
         Ok(rows.len() as u64)
+    }
+
+    /// The images at `rows`, varied. With a bound number of variations they follow from the image and the epoch alone,
+    /// the same for every student, so that the teacher needs to be asked once for each.
+    fn vary(&self, rows: &[usize]) -> Result<Augmented> {
+        let variations = self.plan.distill.cache.as_ref().map_or(0, |cache| u64::from(cache.variations));
+        if variations == 0 || self.augment.is_identity() {
+            let mut random = rng(self.seed, Purpose::Augment, self.step);
+            return self.augment.batch(&self.arm.data, rows, &mut random);
+        }
+        let variation = self.step / self.batches.steps_per_epoch() % variations;
+        let (augment, arm, seed) = (&self.augment, self.arm, self.plan.run.seed);
+        let one = |&row: &usize| {
+            let stream = arm.ids[row].wrapping_mul(variations).wrapping_add(variation);
+            augment.batch(&arm.data, &[row], &mut rng(seed, Purpose::Augment, stream))
+        };
+        Augmented::join(&rows.par_iter().map(one).collect::<Result<Vec<_>>>()?)
     }
 
     /// How much each image of the batch counts; `None` without a weigher.
@@ -253,6 +270,7 @@ impl<'a> Trainer<'a> {
         if !self.step.is_multiple_of(self.plan.distill.checkpoint_every) || self.done() {
             return Ok(());
         }
+        self.grader.keep()?;
         let mut tensors = self.learner.save()?;
         self.history.save(&mut tensors)?;
         if let Some(weigher) = &mut self.weigher {
@@ -266,6 +284,7 @@ impl<'a> Trainer<'a> {
 
     /// Writes the history and the mean weights, then the student, and drops the resume point.
     pub fn finish(self) -> Result<()> {
+        self.grader.keep()?;
         self.files.run.write_atomic(&self.files.history(), &self.history.to_bytes(&self.arm.ids)?)?;
         if let Some(weigher) = &self.weigher {
             let json = self.weights.to_json(&self.arm.ids, weigher.usage())?;

@@ -99,7 +99,17 @@ fn distill(distill: &DistillPlan) -> Result<()> {
     within("distill.ema", distill.ema, 0.0..1.0)?;
     loss(&distill.loss)?;
     optimizer("distill.optimizer", &distill.optimizer, distill.epochs)?;
-    augment("distill.augment", &distill.augment)
+    augment("distill.augment", &distill.augment)?;
+    let Some(cache) = &distill.cache else { return Ok(()) };
+    within("distill.cache.variations", cache.variations, 0..=100_000)?;
+    within("distill.cache.size-mib", cache.size_mib, 1..=10_000_000)?;
+    if cache.variations > 0 && (distill.augment.mixup > 0.0 || distill.augment.cutmix > 0.0) {
+        return Err(Error::input(
+            "`distill.cache.variations` repeats variations of single images, `mixup` and `cutmix` mix those of a step: \
+             set `variations = 0`, or turn both off",
+        ));
+    }
+    Ok(())
 }
 
 fn loss(loss: &LossPlan) -> Result<()> {

@@ -47,6 +47,11 @@ impl Inputs {
         Ok(path)
     }
 
+    /// The absolute path of what the run itself will make.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        clean(&self.base.join(path))
+    }
+
     /// The hash of what was added as `key`.
     pub fn sha256(&self, key: &str) -> Option<&str> {
         self.found.get(key).map(|input| input.sha256.as_str())

@@ -119,6 +119,10 @@ fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
         let policy = inputs.add("distill.weigher.policy", &weigher.policy, Kind::Policy)?;
         Ok::<_, Error>(WeigherPlan { policy, config: Value::Object(weigher.config) })
     });
+    let cache = distill.cache.map(|mut cache| {
+        cache.folder = cache.folder.map(|folder| inputs.absolute(&folder));
+        cache
+    });
     Ok(DistillPlan {
         student: distill.student,
         epochs: distill.epochs,
@@ -131,6 +135,7 @@ fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
         optimizer: distill.optimizer,
         augment: distill.augment,
         weigher: weigher.transpose()?,
+        cache,
     })
 }
 

@@ -15,9 +15,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::{
-    AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, Combine, DiffusionConfig as DiffusionPlan,
-    DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, LossConfig as LossPlan, LossKind, NoiseSchedule,
-    OptimizerConfig as OptimizerPlan, OptimizerKind, RunConfig as RunPlan, Sampler, Schedule, SynthConfig as SynthPlan,
+    AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, CacheConfig as CachePlan, Combine,
+    DiffusionConfig as DiffusionPlan, DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, LossConfig as LossPlan,
+    LossKind, NoiseSchedule, OptimizerConfig as OptimizerPlan, OptimizerKind, RunConfig as RunPlan, Sampler, Schedule,
+    SynthConfig as SynthPlan,
 };
 pub use document::Document;
 pub use inputs::verify_inputs;
@@ -83,8 +84,10 @@ pub struct GeneratorPlan {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TeachersPlan {
+    #[serde(default)]
     pub combine: Combine,
     /// With [`Combine::PerClass`] the name of the teacher that decides each class, otherwise empty.
+    #[serde(default)]
     pub classes: Vec<String>,
     /// At least one, by name. A teacher alone is called `teacher`.
     pub members: BTreeMap<String, TeacherPlan>,
@@ -155,6 +158,7 @@ pub struct DistillPlan {
     pub optimizer: OptimizerPlan,
     pub augment: AugmentPlan,
     pub weigher: Option<WeigherPlan>,
+    pub cache: Option<CachePlan>,
 }
 
 /// How much each image counts in each step.

@@ -155,6 +155,7 @@ fn summary() -> Value {
         "seconds": {"synth": 148.2, "select": 9.6, "distill": 131.9, "eval": 12.4},
         "device": "cpu",
         "threads": 2,
+        "teacher_cache": {"hits": 7500, "misses": 2500, "seconds_asking": 10.0, "seconds_saved": 29.5, "bytes": 1_200_000},
     })
 }
 

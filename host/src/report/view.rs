@@ -102,6 +102,18 @@ pub(super) struct Summary {
     pub(super) seconds: BTreeMap<String, f64>,
     pub(super) device: String,
     pub(super) threads: Option<u64>,
+    pub(super) teacher_cache: Option<CacheUse>,
+}
+
+/// What the teacher's kept answers did.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CacheUse {
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    pub(super) seconds_asking: f64,
+    pub(super) seconds_saved: f64,
+    pub(super) bytes: u64,
 }
 
 /// The parts of `plan.toml` that the report puts into words.

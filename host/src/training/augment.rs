@@ -39,6 +39,13 @@ impl Augmented {
         }
     }
 
+    /// Batches of unmixed images of one size as one.
+    pub fn join(parts: &[Self]) -> Result<Self> {
+        let images: Vec<&Tensor> = parts.iter().map(|part| &part.images).collect();
+        let labels = parts.iter().flat_map(|part| &part.labels).copied().collect();
+        Ok(Self { images: Tensor::cat(&images, 0)?, labels, mix: None })
+    }
+
     /// The share of each class in each image, f32 `[n, classes]`, row-major.
     pub fn targets(&self, classes: usize) -> Vec<f32> {
         let mut targets = vec![0.0; self.labels.len() * classes];

@@ -10,7 +10,7 @@ use crate::report::words;
 const STAGES: [&str; 5] = ["synth", "select", "distill", "eval", "report"];
 
 pub(super) fn section(inputs: &Inputs) -> Option<Section> {
-    let cards = [timings(inputs), policies(inputs)].into_iter().flatten().collect::<Vec<_>>();
+    let cards = [timings(inputs), policies(inputs), cache(inputs)].into_iter().flatten().collect::<Vec<_>>();
     if cards.is_empty() {
         return None;
     }
@@ -61,6 +61,23 @@ fn policies(inputs: &Inputs) -> Option<Html> {
     let head = ["policy", "role", "calls", "fuel", "peak memory", "time"];
     (!rows.is_empty())
         .then(|| card("Policies", "What each policy used in all its calls, over all seeds.", table(&head, rows)))
+}
+
+fn cache(inputs: &Inputs) -> Option<Html> {
+    let used = inputs.summary.teacher_cache.as_ref()?;
+    let asked = (used.hits + used.misses).max(1);
+    let row = vec![
+        words::thousands(used.hits),
+        words::thousands(used.misses),
+        words::percent(used.hits as f64 / asked as f64),
+        words::seconds(used.seconds_asking),
+        words::seconds(used.seconds_saved.max(0.0)),
+        words::bytes(used.bytes),
+    ];
+    let head = ["answers kept", "answers asked", "hit rate", "time asking", "time saved", "on disk"];
+    let remark =
+        "How often the teacher’s logits of an image were there already, and what asking again would have taken.";
+    Some(card("Kept answers of the teacher", remark, table(&head, vec![row])))
 }
 
 fn row(role: &str, policy: &PolicyUse) -> Vec<String> {
