@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use limbeck_backend::Manifest;
-use limbeck_backend::abi::OP_CLASSIFY;
+use limbeck_backend::abi::{OP_CLASSIFY, OP_VJP};
 
 use super::instance::Instance;
 use super::{Classifier, ClassifierInfo, Grades};
@@ -11,6 +11,8 @@ use crate::{Context, Error, Result};
 pub(super) struct PluginClassifier {
     instance: Instance,
     info: ClassifierInfo,
+    /// Whether it also gives image gradients.
+    differentiable: bool,
 }
 
 impl PluginClassifier {
@@ -31,7 +33,8 @@ impl PluginClassifier {
             device: format!("{:?}", instance.device().location()).to_lowercase(),
             sha256,
         };
-        Self { instance, info }
+        let differentiable = manifest.operations.iter().any(|operation| operation == "vjp");
+        Self { instance, info, differentiable }
     }
 
     fn check_images(&self, images: &Tensor) -> Result<usize> {
@@ -82,10 +85,37 @@ impl Classifier for PluginClassifier {
         let logits = next("logits")?.ok_or_else(|| Error::failed("a classifier without logits"))?;
         Ok(Grades { logits, features: next("features")? })
     }
+
+    fn image_gradient(&self, images: &Tensor, d_logits: &Tensor) -> Result<Tensor> {
+        let rows = self.check_images(images)?;
+        let shown = self.instance.shown();
+        if !self.differentiable {
+            return Err(Error::input(format!(
+                "plugin `{shown}` gives no image gradients: name one whose manifest lists `vjp`"
+            )));
+        }
+        if d_logits.dims() != [rows, self.info.classes] || d_logits.dtype() != DType::F32 {
+            return Err(Error::failed(format!(
+                "plugin `{shown}` needs f32 gradients of logits [{rows}, {}], it got {:?} {:?}",
+                self.info.classes,
+                d_logits.dtype(),
+                d_logits.dims()
+            )));
+        }
+        if rows == 0 {
+            return Ok(images.zeros_like()?);
+        }
+        let here = |tensor: &Tensor| tensor.to_device(self.instance.device())?.contiguous();
+        let inputs = [here(images)?, here(d_logits)?];
+        let outputs = self.instance.run(OP_VJP, &inputs.each_ref(), &[images.dims().to_vec()])?;
+        let gradient = outputs.into_iter().next().ok_or_else(|| Error::failed("a gradient without an answer"))?;
+        require_finite(&gradient.flatten_from(1)?, "image gradient").context(format!("plugin `{shown}`"))?;
+        Ok(gradient.to_device(images.device())?)
+    }
 }
 
 /// Fails on the first row `[n, width]` that has NaN or an infinity in it.
-fn require_finite(rows: &Tensor, what: &str) -> Result<()> {
+pub(super) fn require_finite(rows: &Tensor, what: &str) -> Result<()> {
     // x * 0 is 0 for everything finite: on a GPU one number comes back instead of all.
     let on_gpu = !matches!(rows.device(), Device::Cpu);
     if on_gpu && rows.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0 {

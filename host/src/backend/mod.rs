@@ -6,6 +6,7 @@
 mod classifier;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod denoiser;
 mod ensemble;
 mod exchange;
 mod instance;
@@ -23,6 +24,7 @@ use candle_core::{Device, Tensor};
 pub use limbeck_backend::{Backend, Level, Manifest};
 use serde::Serialize;
 
+pub use self::denoiser::{Denoised, Denoiser, DenoiserInfo};
 use self::ensemble::Ensemble;
 use self::library::PluginFile;
 pub use self::listing::{Listed, list};
@@ -39,6 +41,15 @@ pub trait Classifier: Send + Sync {
     /// Grades images, f32 `[n, channels, height, width]` with values 0 to 1, on any device. The results are on the same
     /// device and finite. Fails on images of another shape and on whatever the teacher does wrong.
     fn classify(&self, images: &Tensor) -> Result<Grades>;
+
+    /// The gradient of `Σ d_logits · logits` with respect to images as [`Self::classify`] takes them, of their shape, on
+    /// their device and finite. `d_logits` is f32 `[n, classes]`. Fails as wrong input where the teacher gives none.
+    fn image_gradient(&self, _images: &Tensor, _d_logits: &Tensor) -> Result<Tensor> {
+        Err(Error::input(format!(
+            "teacher `{}` gives no image gradients: name a plugin whose manifest lists `vjp`",
+            self.info().name
+        )))
+    }
 }
 
 /// What a teacher says about `n` images.
@@ -120,6 +131,25 @@ pub fn link_classifier<B: Backend>(
     services: Services,
 ) -> Result<Box<dyn Classifier>> {
     Plugin::linked::<B>()?.classifier(config, device, services)
+}
+
+/// Opens a denoiser, with default [`Services`]; `plan` names plugin, pin, weights and options as for a teacher.
+///
+/// Fails as wrong input when the file is not the pinned one or no plugin, and when the plugin refuses its weights.
+pub fn open_denoiser(plan: &TeacherPlan, device: &Device) -> Result<Box<dyn Denoiser>> {
+    let file = PluginFile::read(&plan.plugin)?;
+    file.require_pin(plan.sha256.as_deref(), plan.allow_unpinned)?;
+    let config = plugin::instance_config(&plan.config, plan.weights.as_deref())?;
+    Plugin::open(&file)?.denoiser(&config, device, Services::default())
+}
+
+/// Makes a denoiser of a backend that is linked into this program: the same table, the same checks.
+pub fn link_denoiser<B: Backend>(
+    config: &serde_json::Value,
+    device: &Device,
+    services: Services,
+) -> Result<Box<dyn Denoiser>> {
+    Plugin::linked::<B>()?.denoiser(config, device, services)
 }
 
 /// What [`inspect`] tells about a plugin's file.

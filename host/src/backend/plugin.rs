@@ -6,11 +6,12 @@ use candle_core::Device;
 use limbeck_backend::{Backend, Manifest, abi, table_of};
 
 use super::classifier::PluginClassifier;
+use super::denoiser::PluginDenoiser;
 use super::instance::{Instance, Setup};
 use super::library::PluginFile;
 use super::services::Services;
 use super::table::{self, Table};
-use super::{Classifier, Inspection};
+use super::{Classifier, Denoiser, Inspection};
 use crate::{Error, Result};
 
 pub(super) struct Plugin {
@@ -55,6 +56,22 @@ impl Plugin {
         }
         let instance = self.instance(config, device, services)?;
         Ok(Box::new(PluginClassifier::new(instance, &self.table.manifest, self.sha256.clone())))
+    }
+
+    /// Makes an instance that denoises, on `device` or else on the CPU.
+    pub(super) fn denoiser(
+        &self,
+        config: &serde_json::Value,
+        device: &Device,
+        services: Services,
+    ) -> Result<Box<dyn Denoiser>> {
+        if !self.has_operation("denoise") {
+            let found = self.table.manifest.operations.join(", ");
+            let shown = &self.shown;
+            return Err(Error::input(format!("plugin `{shown}` is no denoiser: it has `{found}`, not `denoise`")));
+        }
+        let instance = self.instance(config, device, services)?;
+        Ok(Box::new(PluginDenoiser::new(instance, &self.table.manifest, self.sha256.clone())))
     }
 
     /// Whether the manifest lists the operation.

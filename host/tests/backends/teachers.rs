@@ -17,13 +17,13 @@ const MEAN: f64 = 0.1307;
 const STD: f64 = 0.3081;
 
 /// A folder with fresh weights of a network in it.
-struct Weights {
+pub struct Weights {
     folder: tempfile::TempDir,
     network: &'static str,
 }
 
 impl Weights {
-    fn new(network: &'static str) -> Self {
+    pub fn new(network: &'static str) -> Self {
         let params = Params::from_seed(7, &Device::Cpu);
         classifier::build(network, 10, 1, 28, &params).unwrap();
         let made = Self { folder: tempfile::tempdir().unwrap(), network };
@@ -57,16 +57,16 @@ impl Weights {
 }
 
 /// The dynamic library that cargo built of the same crate that is linked into this test.
-fn candle_plugin() -> PathBuf {
+pub fn candle_plugin() -> PathBuf {
     built_library("candle_classifier")
 }
 
-fn opened(plugin: PathBuf, weights: &Weights) -> Box<dyn Classifier> {
+pub fn opened(plugin: PathBuf, weights: &Weights) -> Box<dyn Classifier> {
     let plan = TeacherPlan { weights: Some(weights.path()), ..plan(&plugin) };
     open_classifier(&plan, &Device::Cpu).unwrap()
 }
 
-fn linked(weights: &Weights) -> Box<dyn Classifier> {
+pub fn linked(weights: &Weights) -> Box<dyn Classifier> {
     let config = json!({"weights": weights.path()});
     link_classifier::<CandleClassifier>(&config, &Device::Cpu, Services::default()).unwrap()
 }
@@ -78,7 +78,7 @@ fn c_plugin(weights: &Weights) -> Result<Box<dyn Classifier>, Error> {
 }
 
 /// `rows` images of no particular content.
-fn images(rows: usize) -> Tensor {
+pub fn images(rows: usize) -> Tensor {
     let pixels = (0..rows * 784).map(|at| (at * 37 % 101) as f32 / 100.0).collect();
     Tensor::from_vec(pixels, (rows, 1, 28, 28), &Device::Cpu).unwrap()
 }

@@ -3,3 +3,4 @@
 mod resume;
 mod support;
 mod swap;
+mod teachers;

@@ -8,6 +8,7 @@ use crate::{Backend, Condition, Description, Error, Exec, Input, InputSize, Nois
 pub(crate) enum Operation<'a> {
     Classify { images: Input<'a>, features: bool },
     Denoise { noisy: Noisy<'a>, variance: bool },
+    Vjp { images: Input<'a>, d_logits: Input<'a> },
 }
 
 impl<'a> Operation<'a> {
@@ -35,7 +36,15 @@ impl<'a> Operation<'a> {
                 };
                 Ok(Self::Denoise { noisy: Noisy { x, t, condition }, variance: n_outputs == 2 })
             }
-            (abi::OP_CLASSIFY | abi::OP_DENOISE, count) => {
+            (abi::OP_VJP, 2) if n_outputs == 1 => {
+                let images = of_type(input(0, "images")?, DLDataType::F32, "images")?;
+                let d_logits = of_type(input(1, "d_logits")?, DLDataType::F32, "d_logits")?;
+                Ok(Self::Vjp { images, d_logits })
+            }
+            (abi::OP_VJP, 2) => {
+                Err(Error::unsupported(format!("operation {op} has 1 output, the host wants {n_outputs}")))
+            }
+            (abi::OP_CLASSIFY | abi::OP_DENOISE | abi::OP_VJP, count) => {
                 Err(Error::invalid(format!("{count} inputs for operation {op}")))
             }
             _ => Err(Error::unsupported(format!("operation {op} is not one that this backend has"))),
@@ -70,6 +79,17 @@ impl<'a> Operation<'a> {
                 }
                 Ok(vec![f32_shape(noisy.x.shape()); 1 + usize::from(*variance)])
             }
+            Self::Vjp { images, d_logits } => {
+                let rows = rows(images, &description.input, "images")?;
+                if d_logits.shape() != [rows, description.classes] {
+                    return Err(Error::invalid(format!(
+                        "d_logits have shape {:?}, for {rows} images they must have [{rows}, {}]",
+                        d_logits.shape(),
+                        description.classes
+                    )));
+                }
+                Ok(vec![f32_shape(images.shape())])
+            }
         }
     }
 
@@ -103,6 +123,11 @@ impl<'a> Operation<'a> {
             Self::Denoise { noisy, .. } => {
                 let denoiser = backend.denoiser().ok_or_else(|| Error::unsupported("it is not a denoiser"))?;
                 denoiser.denoise(exec, noisy, &mut first[0], second.first_mut())
+            }
+            Self::Vjp { images, d_logits } => {
+                let traced =
+                    backend.differentiable().ok_or_else(|| Error::unsupported("it gives no image gradients"))?;
+                traced.vjp(exec, images, d_logits, &mut first[0])
             }
         }
     }

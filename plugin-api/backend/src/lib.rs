@@ -62,7 +62,7 @@ pub use manifest::{Description, InputSize, Manifest, Threads};
 pub use serde_json;
 pub use shim::table_of;
 pub use tensor::{Input, Output};
-pub use traits::{Backend, Classifier, Condition, Denoiser, Noisy};
+pub use traits::{Backend, Classifier, Condition, Denoiser, Differentiable, Noisy};
 
 /// Exports a [`Backend`] as this library's plugin. Once a library.
 ///

@@ -25,6 +25,11 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn denoiser(&self) -> Option<&dyn Denoiser> {
         None
     }
+
+    /// This instance as a giver of image gradients, if it is one.
+    fn differentiable(&self) -> Option<&dyn Differentiable> {
+        None
+    }
 }
 
 /// Images to logits.
@@ -40,6 +45,14 @@ pub trait Classifier {
         logits: &mut Output<'_>,
         features: Option<&mut Output<'_>>,
     ) -> Result<()>;
+}
+
+/// A classifier whose logits can be traced back to the images.
+pub trait Differentiable {
+    /// The vector-Jacobian product: fills `d_images`, f32 like `images`, with the gradient of `Σ d_logits · logits` with
+    /// respect to `images` as [`Classifier::classify`] takes them, before any normalisation. `d_logits` is f32
+    /// `[n, classes]`; each row of the result depends on that row of the inputs alone.
+    fn vjp(&self, exec: &Exec, images: &Input<'_>, d_logits: &Input<'_>, d_images: &mut Output<'_>) -> Result<()>;
 }
 
 /// One step's input to a [`Denoiser`].

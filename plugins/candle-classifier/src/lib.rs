@@ -3,10 +3,10 @@
 
 mod settings;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use limbeck_backend::{
-    Backend, Classifier, Description, Error, Exec, Host, Input, InputSize, Level, Manifest, Output, Result,
-    export_backend,
+    Backend, Classifier, Description, Differentiable, Error, Exec, Host, Input, InputSize, Level, Manifest, Output,
+    Result, export_backend,
 };
 use limbeck_models::classifier::{self, Network};
 use limbeck_models::{Params, checkpoint};
@@ -26,7 +26,7 @@ impl Backend for CandleClassifier {
     fn manifest() -> Manifest {
         Manifest {
             licence: env!("CARGO_PKG_LICENSE").into(),
-            operations: vec!["classify".into()],
+            operations: vec!["classify".into(), "vjp".into()],
             ..Manifest::new("candle-classifier", env!("CARGO_PKG_VERSION"))
         }
     }
@@ -64,6 +64,10 @@ impl Backend for CandleClassifier {
     fn classifier(&self) -> Option<&dyn Classifier> {
         Some(self)
     }
+
+    fn differentiable(&self) -> Option<&dyn Differentiable> {
+        Some(self)
+    }
 }
 
 impl Classifier for CandleClassifier {
@@ -87,6 +91,24 @@ impl Classifier for CandleClassifier {
             Some(features) => features.copy_from(&values(&found.features)?),
             None => Ok(()),
         }
+    }
+}
+
+impl Differentiable for CandleClassifier {
+    fn vjp(&self, _exec: &Exec, images: &Input<'_>, d_logits: &Input<'_>, d_images: &mut Output<'_>) -> Result<()> {
+        let (normalised, shape) = (self.settings.normalise(images.f32s()?), images.shape().to_vec());
+        let direction = d_logits.f32s()?;
+        let gradient = self.pool.install(|| {
+            let images = Var::from_vec(normalised, shape, &Device::Cpu)?;
+            let logits = self.network.forward(&images, false)?.logits;
+            let direction = Tensor::from_slice(direction, logits.shape(), &Device::Cpu)?;
+            let gradients = (logits * direction)?.sum_all()?.backward()?;
+            // A network that ignores its images has no gradient for them.
+            gradients.get(&images).map_or_else(|| images.zeros_like(), |gradient| Ok(gradient.clone()))
+        });
+        let mut gradient = gradient.and_then(|gradient| gradient.flatten_all()?.to_vec1::<f32>()).map_err(shown)?;
+        self.settings.through_normalisation(&mut gradient);
+        d_images.copy_from(&gradient)
     }
 }
 

@@ -75,6 +75,13 @@ impl Settings {
         }
         normalised
     }
+
+    /// From the gradient with respect to normalised images to the one with respect to images: each channel by `1 / std`.
+    pub(crate) fn through_normalisation(&self, gradient: &mut [f32]) {
+        for (plane, std) in gradient.chunks_exact_mut(self.size * self.size).zip(self.std.iter().cycle()) {
+            plane.iter_mut().for_each(|value| *value /= std);
+        }
+    }
 }
 
 fn number(config: Option<usize>, key: &str, entry: &dyn Fn(&str) -> Option<String>) -> Result<usize> {

@@ -1,0 +1,34 @@
+//! Several teachers at once, and their answers kept, by the recipe alone.
+
+use std::path::Path;
+
+use crate::support::{finish, json, results, run};
+
+const TWO: &str = r#"teacher=[
+  { name = "strong", plugin = "../dist/plugins/libcandle_classifier.so", allow-unpinned = true, weights = "../assets/mnist/teacher-strong.safetensors", accuracy = 0.99 },
+  { name = "in-c", plugin = "../dist/plugins/libc_mlp.so", allow-unpinned = true, weights = "../assets/mnist/teacher-weak.safetensors", classes = [1] },
+]"#;
+
+#[test]
+fn two_teachers_at_once_whose_answers_are_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = |name: &str| scratch.path().join(name);
+    let kept = format!("distill.cache.folder={:?}", out("kept").display().to_string());
+    let two = TWO.replace('\n', "");
+    let settings = [two.as_str(), "ensemble.combine=per-class", "distill.cache.variations=2", &kept];
+    finish(run(&out("first"), &settings));
+    let teacher = json(&out("first"), "eval.json")["teacher"].clone();
+    assert_eq!(teacher["name"], "in-c + strong (chosen per class)");
+    assert!(teacher["top1"].as_f64().unwrap() > 0.97, "{teacher}");
+    let summary = json(&out("first"), "summary.json");
+    assert!(summary["hashes"]["teacher.in-c.plugin"].is_string(), "{}", summary["hashes"]);
+    let used = &summary["teacher_cache"];
+    assert!(used["hits"].as_u64() > used["misses"].as_u64(), "four epochs of two variations, two seeds: {used}");
+
+    // The same images and teachers again: nobody is asked, and the students are the same to the byte.
+    finish(run(&out("second"), &settings));
+    let used = json(&out("second"), "summary.json")["teacher_cache"].clone();
+    assert_eq!(used["misses"], 0, "{used}");
+    let student = Path::new("checkpoints/synthetic/seed-1/student.safetensors");
+    assert!(results(&out("first"))[student] == results(&out("second"))[student]);
+}
