@@ -104,9 +104,10 @@ impl Differentiable for CandleClassifier {
             let direction = Tensor::from_slice(direction, logits.shape(), &Device::Cpu)?;
             let gradients = (logits * direction)?.sum_all()?.backward()?;
             // A network that ignores its images has no gradient for them.
-            gradients.get(&images).map_or_else(|| images.zeros_like(), |gradient| Ok(gradient.clone()))
+            let gradient = gradients.get(&images).map_or_else(|| images.zeros_like(), |found| Ok(found.clone()))?;
+            limbeck_models::Result::Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
         });
-        let mut gradient = gradient.and_then(|gradient| gradient.flatten_all()?.to_vec1::<f32>()).map_err(shown)?;
+        let mut gradient = gradient.map_err(shown)?;
         self.settings.through_normalisation(&mut gradient);
         d_images.copy_from(&gradient)
     }

@@ -137,7 +137,9 @@ impl Stock {
         });
         self.next += 1;
         // What could not be written is asked again when it is met again; more will not be added.
-        keys.iter().for_each(|key| drop(self.index.remove(key)));
+        for key in &keys {
+            self.index.remove(key);
+        }
         match written {
             Ok(segment) => {
                 self.take_up(segment);
