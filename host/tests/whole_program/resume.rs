@@ -56,6 +56,12 @@ fn a_killed_run_ends_with_the_same_bytes() {
     check_kills(12, |out| run(out, &[]));
 }
 
+/// What the teacher said before a kill is found again, or asked again, without a trace in the results.
+#[test]
+fn a_killed_run_with_kept_answers_ends_with_the_same_bytes() {
+    check_kills(6, |out| run(out, &["distill.cache.variations=2", "baseline.real=false"]));
+}
+
 /// Resume points at steps where no line of the log is due: what a line sums up must survive as well.
 #[test]
 fn a_killed_training_of_a_classifier_ends_with_the_same_bytes() {

@@ -17,7 +17,10 @@ const SIZE: InputSize = InputSize { channels: 2, height: 1, width: 2 };
 
 impl Backend for Toy {
     fn manifest() -> Manifest {
-        Manifest { operations: vec!["classify".into(), "denoise".into()], ..Manifest::new("toy", "1.0.0") }
+        Manifest {
+            operations: vec!["classify".into(), "denoise".into(), "vjp".into()],
+            ..Manifest::new("toy", "1.0.0")
+        }
     }
 
     fn create(host: &Host, config: &serde_json::Value) -> Result<Self> {
@@ -38,6 +41,10 @@ impl Backend for Toy {
     }
 
     fn denoiser(&self) -> Option<&dyn Denoiser> {
+        Some(self)
+    }
+
+    fn differentiable(&self) -> Option<&dyn Differentiable> {
         Some(self)
     }
 }
@@ -66,6 +73,12 @@ impl Denoiser for Toy {
         let rows = noisy.x.f32s()?.chunks(4).zip(noisy.t.f32s()?).zip(classes.i64s()?);
         let values: Vec<f32> = rows.flat_map(|((x, t), class)| x.iter().map(move |x| x + t + *class as f32)).collect();
         epsilon.copy_from(&values)
+    }
+}
+
+impl Differentiable for Toy {
+    fn vjp(&self, _: &Exec, _: &Input<'_>, d_logits: &Input<'_>, d_images: &mut Output<'_>) -> Result<()> {
+        d_images.copy_from(&d_logits.f32s()?.iter().map(|value| value * 2.0).collect::<Vec<_>>())
     }
 }
 
@@ -271,5 +284,32 @@ fn a_denoiser_gets_steps_and_classes() {
     };
     assert_eq!(run(1), abi::OK, "{}", last_error(instance));
     assert_eq!(call.out, [11.0, 12.0, 13.0, 14.0, 23.0, 24.0, 25.0, 26.0]);
+    destroy(instance);
+}
+
+#[test]
+fn image_gradients_take_images_and_gradients_of_logits() {
+    let instance = create(&HOST, json!({})).unwrap();
+    let mut call = Call::new();
+    let (mut shape, mut d_logits) = ([2i64, 4], [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    call.input.shape = call.shape.as_mut_ptr();
+    let mut run = |rows: &mut [i64; 2], n_outputs: usize| {
+        let rows = DLTensor { ndim: 2, shape: rows.as_mut_ptr(), strides: null_mut(), ..call.input };
+        let inputs = [call.input, DLTensor { data: d_logits.as_mut_ptr().cast(), ..rows }];
+        let mut outputs = [DLTensor { ndim: 4, shape: call.input.shape, ..call.output }; 2];
+        // SAFETY: two inputs and as many outputs as counted, whose memory lives in this function.
+        let code = unsafe {
+            let (ins, outs) = (inputs.as_ptr(), outputs.as_mut_ptr());
+            table().run.unwrap()(instance, abi::OP_VJP, &call.exec, ins, 2, outs, n_outputs)
+        };
+        (code, if code == abi::OK { String::new() } else { last_error(instance) })
+    };
+    assert_eq!(run(&mut shape, 1), (abi::OK, String::new()));
+    let (code, message) = run(&mut shape, 2);
+    assert_eq!((code, message.as_str()), (abi::UNSUPPORTED, "operation 3 has 1 output, the host wants 2"));
+    let (code, message) = run(&mut [2, 3], 1);
+    assert_eq!(code, abi::INVALID);
+    assert_eq!(message, "d_logits have shape [2, 3], for 2 images they must have [2, 4]");
+    assert_eq!(call.out, [2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0]);
     destroy(instance);
 }
