@@ -75,6 +75,13 @@ fn check(shown: &str, text: &str) -> Vec<String> {
     if has_word(&code, "unsafe") && !may_be_unsafe.iter().any(|folder| shown.starts_with(folder)) {
         complain(format!("`unsafe` belongs into {}", may_be_unsafe.join(", ")));
     }
+    // Candle's convolutions and their gradients are slow: `ops::conv2d` alone falls back on them, on other devices.
+    let convolutions = [".conv1d", ".conv2d", ".conv_transpose1d", ".conv_transpose2d", "candle_nn::conv"];
+    if shown != "models/src/ops/conv/mod.rs" {
+        for name in convolutions.iter().filter(|name| code.contains(**name)) {
+            complain(format!("convolutions go through ops::conv2d, this names candle's `{name}`"));
+        }
+    }
     let Some(module) = shown.strip_prefix("host/src/") else { return broken };
     let depth = depth_of(module);
     let top = module.split(['/', '.']).next().unwrap_or_default();
@@ -251,6 +258,8 @@ fn the_checker_sees_violations() {
         ("host/src/commands/run.rs", "writeln!(std::io::stdout(), \"x\")"),
         ("host/src/policy/state.rs", "unsafe { f() }"),
         ("models/src/dit.rs", "unsafe fn f() {}"),
+        ("models/src/classifier/layers.rs", "let y = x.conv2d(&w, 1, 1, 1, 1)?;"),
+        ("host/src/distill/trainer.rs", "use candle_nn::conv::Conv2d;"),
     ];
     for (file, code) in hit {
         assert!(breaks(file, code), "{file}: {code}");
@@ -267,6 +276,7 @@ fn the_checker_passes_what_is_allowed() {
         ("host/src/policy/mod.rs", "use wasmtime::Engine;"),
         ("host/src/synth.rs", "let text = \"unsafe println! wasmtime\"; let c = '\"'; let r = r#\"unsafe \" {\"#;"),
         ("host/src/synth.rs", "#[cfg(test)]\nmod tests {\n    use crate::eval::x;\n    println!();\n}"),
+        ("models/src/classifier/layers.rs", "use crate::ops::conv2d; let y = conv2d(x, w, None, 1, 1, 1)?;"),
         ("models/src/ops/conv/kernels.rs", "unsafe fn f<'a>(x: &'a str) {}"),
     ];
     for (file, code) in free {

@@ -2,8 +2,8 @@
 
 use candle_core::{Tensor, Var};
 
-use crate::ops::{Norm, batch_norm, conv2d, conv2d_norm, linear};
-use crate::{Init, Params, Result};
+use crate::ops::{BatchStats, Norm, Stretch, Value, batch_norm, conv2d, conv2d_norm, linear};
+use crate::{Error, Init, Params, Result};
 
 /// PyTorch's momentum of running statistics and addend of the variance.
 const MOMENTUM: f64 = 0.1;
@@ -57,6 +57,15 @@ impl Conv {
         Ok(conv2d(x, &self.weight, self.bias.as_ref(), self.window.stride, self.window.padding, 1)?)
     }
 
+    /// `conv(x) + residual` as the next step of a stretch; for convolutions without a bias.
+    pub fn record(&self, stretch: &mut Stretch, x: Value, residual: Option<Value>) -> Result<Value> {
+        if self.bias.is_some() {
+            return Err(Error::Config("a convolution with a bias can't be part of a stretch".into()));
+        }
+        let Window { stride, padding, .. } = self.window;
+        Ok(stretch.convolution(x, &self.weight, (stride, padding, 1), residual)?)
+    }
+
     /// `norm(conv(x)) + residual`, through a ReLU if asked: in one pass over memory where nothing is trained.
     pub fn normalised(
         &self,
@@ -102,13 +111,26 @@ impl BatchNorm {
         let (mean, var) = (self.mean.as_detached_tensor(), self.var.as_detached_tensor());
         let (y, stats) = batch_norm(x, norm, (!train).then_some((&mean, &var)))?;
         if let Some(stats) = stats {
-            // The running variance is the unbiased one.
-            let count = (x.elem_count() / x.dim(1)?) as f64;
-            let unbiased = count / (count - 1.0).max(1.0);
-            self.mean.set(&((mean * (1.0 - MOMENTUM))? + (stats.mean * MOMENTUM)?)?)?;
-            self.var.set(&((var * (1.0 - MOMENTUM))? + (stats.var * (MOMENTUM * unbiased))?)?)?;
+            self.follow(&stats, x.elem_count() / x.dim(1)?)?;
         }
         Ok(y)
+    }
+
+    /// In training, as the next step of a stretch.
+    pub fn record(&self, stretch: &mut Stretch, x: Value, residual: Option<Value>, relu: bool) -> Result<Value> {
+        let (y, stats) = stretch.normalisation(x, self.op(None, relu), residual)?;
+        self.follow(&stats, stretch.count(x))?;
+        Ok(y)
+    }
+
+    /// Moves the running statistics towards those of a batch of `count` values a channel.
+    fn follow(&self, batch: &BatchStats, count: usize) -> Result<()> {
+        // The running variance is the unbiased one.
+        let unbiased = count as f64 / (count as f64 - 1.0).max(1.0);
+        let (mean, var) = (self.mean.as_detached_tensor(), self.var.as_detached_tensor());
+        self.mean.set(&((mean * (1.0 - MOMENTUM))? + (&batch.mean * MOMENTUM)?)?)?;
+        self.var.set(&((var * (1.0 - MOMENTUM))? + (&batch.var * (MOMENTUM * unbiased))?)?)?;
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Tensor names are those of torchvision (ResNet-18/34) and of the reference repositories (the others), so that a
 //! checkpoint loads in PyTorch by name. Fresh parameters follow PyTorch's default initialisation.
 
+mod flow;
 mod layers;
 mod lenet;
 mod resnet;

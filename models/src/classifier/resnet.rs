@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::flow::{self, Flow, Layers};
 use super::layers::{BatchNorm, Conv, Linear, Window};
 use super::{Network, Output, Shape};
 use crate::ops::{global_avg_pool, max_pool2d};
@@ -35,8 +36,7 @@ pub(super) fn cifar(blocks: usize, width: usize) -> Plan {
 }
 
 pub(super) struct ResNet {
-    conv1: Conv,
-    bn1: BatchNorm,
+    stem: Stem,
     pool: bool,
     blocks: Vec<Block>,
     fc: Linear,
@@ -55,21 +55,32 @@ impl ResNet {
                 inputs = width;
             }
         }
-        Ok(Self { conv1, bn1, pool: plan.pool, blocks, fc: Linear::new(inputs, shape.classes, &params.at("fc"))? })
+        let stem = Stem { conv1, bn1 };
+        Ok(Self { stem, pool: plan.pool, blocks, fc: Linear::new(inputs, shape.classes, &params.at("fc"))? })
     }
 }
 
 impl Network for ResNet {
     fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
-        let mut x = self.conv1.normalised(x, &self.bn1, train, None, true)?;
-        if self.pool {
-            x = max_pool2d(&x, 3, 2, 1)?;
-        }
-        for block in &self.blocks {
-            x = block.forward(&x, train)?;
-        }
+        let x = if self.pool {
+            flow::run(&self.blocks, &max_pool2d(&flow::run(&self.stem, x, train)?, 3, 2, 1)?, train)?
+        } else {
+            flow::run(&(&self.stem, &self.blocks), x, train)?
+        };
         let features = global_avg_pool(&x)?; // [n, width]
         Ok(Output { logits: self.fc.forward(&features)?, features })
+    }
+}
+
+/// conv-bn-relu.
+struct Stem {
+    conv1: Conv,
+    bn1: BatchNorm,
+}
+
+impl Layers for Stem {
+    fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
+        flow.conv_norm((&self.conv1, &self.bn1), &x, None, true)
     }
 }
 
@@ -99,13 +110,15 @@ impl Block {
             downsample,
         })
     }
+}
 
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+impl Layers for Block {
+    fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
         let skip = match &self.downsample {
             None => x.clone(),
-            Some((conv, bn)) => conv.normalised(x, bn, train, None, false)?,
+            Some((conv, bn)) => flow.conv_norm((conv, bn), &x, None, false)?,
         };
-        let inner = self.conv1.normalised(x, &self.bn1, train, None, true)?;
-        self.conv2.normalised(&inner, &self.bn2, train, Some(&skip), true)
+        let inner = flow.conv_norm((&self.conv1, &self.bn1), &x, None, true)?;
+        flow.conv_norm((&self.conv2, &self.bn2), &inner, Some(&skip), true)
     }
 }

@@ -5,6 +5,7 @@
 
 use candle_core::Tensor;
 
+use super::flow::{self, Flow, Layers};
 use super::layers::{BatchNorm, Conv, Linear, Window};
 use super::{Network, Output, Shape};
 use crate::ops::global_avg_pool;
@@ -37,12 +38,16 @@ impl WideResNet {
 
 impl Network for WideResNet {
     fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
-        let mut x = self.conv1.forward(x)?;
-        for block in &self.blocks {
-            x = block.forward(&x, train)?;
-        }
-        let features = global_avg_pool(&self.bn1.forward(&x, train, None, true)?)?; // [n, 64k]
+        let features = global_avg_pool(&flow::run(self, x, train)?)?; // [n, 64k]
         Ok(Output { logits: self.fc.forward(&features)?, features })
+    }
+}
+
+impl Layers for WideResNet {
+    fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
+        let x = flow.conv(&self.conv1, &x, None)?;
+        let x = self.blocks.through(flow, x)?;
+        flow.norm(&self.bn1, &x, true)
     }
 }
 
@@ -70,14 +75,16 @@ impl Block {
             project,
         })
     }
+}
 
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let active = self.bn1.forward(x, train, None, true)?;
+impl Layers for Block {
+    fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
+        let active = flow.norm(&self.bn1, &x, true)?;
         let skip = match &self.project {
-            None => x.clone(),
-            Some(project) => project.forward(&active)?,
+            None => x,
+            Some(project) => flow.conv(project, &active, None)?,
         };
-        let inner = self.conv1.normalised(&active, &self.bn2, train, None, true)?;
-        Ok((skip + self.conv2.forward(&inner)?)?)
+        let inner = flow.conv_norm((&self.conv1, &self.bn2), &active, None, true)?;
+        flow.conv(&self.conv2, &inner, Some(&skip))
     }
 }

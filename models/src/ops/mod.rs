@@ -10,6 +10,7 @@ mod linear;
 mod norm;
 mod pool;
 pub mod profile;
+mod stretch;
 mod tile;
 
 pub use attention::attention;
@@ -20,3 +21,4 @@ pub use kd_loss::kd_loss;
 pub use linear::linear;
 pub use norm::{gated_residual, layer_norm_modulate};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
+pub use stretch::{Stretch, Value};

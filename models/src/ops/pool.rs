@@ -1,10 +1,12 @@
 //! Maximum and average pooling of NCHW images with a CPU gradient. On other devices candle's own.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::cpu::{applies, simd};
-use super::tile::{sum, view, with_view};
+use super::tile::{sum, view, with_scratch, with_view};
 
 /// The largest value of each `kernel × kernel` window, windows `stride` apart, `[n, c, h, w]` → `[n, c, oh, ow]` with
 /// `oh = (h + 2·padding − kernel) / stride + 1`. Padding never wins. The gradient goes to the first largest value.
@@ -118,17 +120,69 @@ impl Window {
         })
     }
 
-    /// The index of the first largest value of a window (the first NaN, if there is one).
+    /// Which of `out` output positions have an input at tap `k` of their window, out of `size`; and the first such input.
     #[inline(always)]
-    fn largest(&self, plane: &[f32], oy: usize, ox: usize) -> usize {
-        let mut inputs = self.inputs(oy, ox);
-        let mut best = inputs.next().unwrap_or(0);
-        for i in inputs {
-            if plane[i] > plane[best] || (plane[i].is_nan() && !plane[best].is_nan()) {
-                best = i;
+    fn span(&self, k: usize, size: usize, out: usize) -> (Range<usize>, usize) {
+        let first = self.padding.saturating_sub(k).div_ceil(self.stride).min(out);
+        let end = (size + self.padding).saturating_sub(k).div_ceil(self.stride).clamp(first, out);
+        (first..end, (first * self.stride + k).saturating_sub(self.padding))
+    }
+
+    /// Calls `f`, tap by tap of all windows, with a row of outputs, those of its columns that the tap meets, and the input
+    /// of the first of these; the next ones' are a stride further.
+    #[inline(always)]
+    fn for_each_tap(&self, mut f: impl FnMut(usize, Range<usize>, usize)) {
+        for oy in 0..self.out_height {
+            for ky in 0..self.kernel {
+                let row = (oy * self.stride + ky).checked_sub(self.padding).filter(|&row| row < self.height);
+                for kx in 0..if row.is_some() { self.kernel } else { 0 } {
+                    let (columns, start) = self.span(kx, self.width, self.out_width);
+                    if !columns.is_empty() {
+                        f(oy, columns, row.unwrap_or(0) * self.width + start);
+                    }
+                }
             }
         }
-        best
+    }
+
+    /// The largest value of each window of a plane.
+    #[inline(always)]
+    fn largest(&self, x: &[f32], y: &mut [f32]) {
+        y.fill(f32::NEG_INFINITY);
+        self.for_each_tap(|oy, columns, start| {
+            let y = &mut y[oy * self.out_width..][columns];
+            // Chunks of constant length become vectors.
+            match self.stride {
+                1 => y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = larger(*y, x)),
+                2 => y.iter_mut().zip(x[start..].chunks(2)).for_each(|(y, x)| *y = larger(*y, x[0])),
+                stride => y.iter_mut().zip(x[start..].iter().step_by(stride)).for_each(|(y, &x)| *y = larger(*y, x)),
+            }
+        });
+    }
+
+    /// Hands each window's gradient to its first largest value; `left` starts as the gradients and loses what is handed on.
+    #[inline(always)]
+    fn spread(&self, x: &[f32], y: &[f32], left: &mut [f32], dx: &mut [f32]) {
+        self.for_each_tap(|oy, columns, start| {
+            let row = oy * self.out_width;
+            let windows = y[row..][columns.clone()].iter().zip(&mut left[row..][columns]);
+            let hand = |(y, left): (&f32, &mut f32), x: &f32, dx: &mut f32| {
+                let hit = x == y || (x.is_nan() && y.is_nan());
+                *dx += if hit { *left } else { 0.0 };
+                *left = if hit { 0.0 } else { *left };
+            };
+            match self.stride {
+                1 => windows.zip(x[start..].iter().zip(&mut dx[start..])).for_each(|(w, (x, dx))| hand(w, x, dx)),
+                2 => {
+                    let inputs = x[start..].chunks(2).zip(dx[start..].chunks_mut(2));
+                    windows.zip(inputs).for_each(|(w, (x, dx))| hand(w, &x[0], &mut dx[0]));
+                }
+                stride => {
+                    let inputs = x[start..].iter().step_by(stride).zip(dx[start..].iter_mut().step_by(stride));
+                    windows.zip(inputs).for_each(|(w, (x, dx))| hand(w, x, dx));
+                }
+            }
+        });
     }
 }
 
@@ -151,28 +205,28 @@ impl CustomOp1 for MaxPool {
             };
             window.planes(&view(x, layout)?, &mut y, pool, sizes);
         } else {
-            let pool = |x: &[f32], y: &mut [f32]| window.for_each(|o, oy, ox| y[o] = x[window.largest(x, oy, ox)]);
-            window.planes(&view(x, layout)?, &mut y, pool, sizes);
+            window.planes(&view(x, layout)?, &mut y, |x, y| window.largest(x, y), sizes);
         }
         Ok((CpuStorage::F32(y), shape))
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let window = self.0;
         let mut dx = vec![0.0; x.elem_count()];
-        with_view(x, |x| {
-            with_view(dy, |dy| {
-                let planes = dx.par_chunks_mut(window.plane()).zip(x.par_chunks(window.plane()));
-                let planes = planes.zip(dy.par_chunks(window.out_plane())).with_min_len(16);
-                planes.for_each(|((dx, x), dy)| {
-                    if window.is_pairs() {
-                        simd(|| spread_pairs(&window, x, dy, dx));
-                    } else {
-                        simd(|| window.for_each(|o, oy, ox| dx[window.largest(x, oy, ox)] += dy[o]));
-                    }
+        let mut run = |x: &[f32], y: &[f32], dy: &[f32]| {
+            let planes = dx.par_chunks_mut(window.plane()).zip(x.par_chunks(window.plane()));
+            let outputs = y.par_chunks(window.out_plane()).zip(dy.par_chunks(window.out_plane()));
+            planes.zip(outputs).with_min_len(16).for_each(|((dx, x), (y, dy))| {
+                if window.is_pairs() {
+                    return simd(|| spread_pairs(&window, x, dy, dx));
+                }
+                with_scratch(dy.len(), |left| {
+                    left.copy_from_slice(dy);
+                    simd(|| window.spread(x, y, left, dx));
                 });
-            })
-        })??;
+            });
+        };
+        with_view(x, |x| with_view(y, |y| with_view(dy, |dy| run(x, y, dy))))???;
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
     }
 }

@@ -148,6 +148,10 @@ impl<'a> Planes<'a> {
         Self { start: slice.as_mut_ptr(), count, len, _slice: std::marker::PhantomData }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// # Safety
     /// No two live results may have the same `index`.
     #[allow(clippy::mut_from_ref)]

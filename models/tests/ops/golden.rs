@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
 use limbeck_models::checkpoint;
-use limbeck_models::ops::{Norm, avg_pool2d, batch_norm, conv2d, max_pool2d};
+use limbeck_models::ops::{Norm, avg_pool2d, batch_norm, conv2d, kd_loss, linear, max_pool2d};
 
 use crate::assert_close;
 
@@ -52,6 +52,14 @@ fn convolutions(device: &Device) {
         ("conv5", 1, 2, 1),
         ("conv7s2", 2, 3, 1),
         ("depthwise", 1, 1, 4),
+        ("conv1s2", 2, 0, 1),
+        ("conv5s2", 2, 2, 1),
+        ("conv7", 1, 3, 1),
+        ("wide", 1, 1, 1),
+        ("grouped", 1, 1, 3),
+        ("groupeds2", 2, 1, 2),
+        ("depthwises2", 2, 1, 6),
+        ("depthwise5", 1, 2, 3),
     ] {
         let [x, w, b] = ["x", "w", "b"].map(|name| golden.var(&format!("{case}.{name}")));
         let y = conv2d(&x, &w, Some(&b), stride, padding, groups).unwrap();
@@ -70,6 +78,18 @@ fn batch_normalisation(device: &Device) {
     assert_close("var", &stats.var, &golden.get("bn.var"), TOLERANCE);
 }
 
+fn linear_layers_and_the_loss_behind_them(device: &Device) {
+    let golden = Golden::load(device);
+    let run = |case: &str, f: &dyn Fn(&Tensor) -> Tensor| {
+        let [x, w, b] = ["x", "w", "b"].map(|name| golden.var(&format!("{case}.{name}")));
+        let y = f(&linear(&x, &w, &b).unwrap());
+        golden.check(case, &y, &[("x", &x), ("w", &w), ("b", &b)]);
+    };
+    run("linear", &|y| y.clone());
+    let teacher = golden.get("linear-kl.teacher");
+    run("linear-kl", &|logits| kd_loss(logits, &teacher, None, 4.0).unwrap());
+}
+
 /// candle's CUDA max-pool gradient knows only windows without overlap, so the overlapping case stays on the CPU.
 #[test]
 fn pooling() {
@@ -81,5 +101,5 @@ fn pooling() {
 }
 
 mod each {
-    crate::on_each_device!(convolutions, batch_normalisation);
+    crate::on_each_device!(convolutions, batch_normalisation, linear_layers_and_the_loss_behind_them);
 }

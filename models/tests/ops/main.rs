@@ -4,6 +4,7 @@ mod batch_norm;
 mod conv;
 mod golden;
 mod pool;
+mod stretch;
 mod transformer;
 
 use candle_core::{Device, Tensor, Var};

@@ -1,5 +1,7 @@
 //! Batch normalisation on the CPU: one task a channel, whose planes stay in the cache between the passes.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::ops::cpu::simd;
@@ -35,7 +37,7 @@ impl Planar {
 
 /// Mean and biased variance of each channel.
 #[derive(Clone)]
-pub(super) struct Moments {
+pub(in crate::ops) struct Moments {
     pub mean: Vec<f32>,
     pub var: Vec<f32>,
 }
@@ -115,13 +117,17 @@ fn clamp(value: f32, floor: f32) -> f32 {
     if value < floor { floor } else { value }
 }
 
-/// What the backward pass reads: input, output gradient, and the output where a ReLU made it.
-pub(super) struct Given<'a> {
+/// What the backward pass reads.
+pub(in crate::ops) struct Given<'a> {
     pub x: &'a [f32],
-    pub dy: &'a [f32],
+    /// The output's gradient; `None` if it is where the input's will be.
+    pub dy: Option<&'a [f32]>,
+    /// The output, where a ReLU made it.
     pub y: Option<&'a [f32]>,
     /// The statistics were given, not taken from `x`.
     pub fixed: bool,
+    /// Added to the input's gradient.
+    pub onto: Option<&'a [f32]>,
 }
 
 /// Fills `dx`, `daffine` (weights, then biases) and, unless it is empty, `dresidual`.
@@ -133,38 +139,82 @@ pub(super) fn backward(
     daffine: &mut [f32],
     dresidual: &mut [f32],
 ) {
-    let with_residual = !dresidual.is_empty();
-    let (dx, dresidual) = (Planes::new(dx, p.pixels), Planes::new(dresidual, p.pixels));
-    let of_channel = |(channel, c): (usize, &Channel)| {
-        let sums = channel_sums(p, &given, channel, c);
-        let (mean_dz, mean_dzx) = if given.fixed { (0.0, 0.0) } else { (sums.0 / p.count(), sums.1 / p.count()) };
-        let scale = c.weight * c.inverse;
-        simd(|| {
-            for i in p.planes(channel).filter(|_| p.pixels > 0) {
-                // SAFETY: plane `i` belongs to this channel alone, and to one step of this loop.
-                let dx = unsafe { dx.plane(i) };
-                let (x, dy) = (p.plane(given.x, i), p.plane(given.dy, i));
-                let grad = |x: f32, dz: f32| (dz - mean_dz - (x - c.mean) * c.inverse * mean_dzx) * scale;
-                match given.y.map(|y| p.plane(y, i)) {
-                    None => dx.iter_mut().zip(x).zip(dy).for_each(|((dx, &x), &dz)| *dx = grad(x, dz)),
-                    Some(y) => {
-                        let values = dx.iter_mut().zip(x).zip(dy.iter().zip(y));
-                        values.for_each(|((dx, &x), (&dy, &y))| *dx = grad(x, masked(dy, y)));
-                        if with_residual {
-                            // SAFETY: as above, in the other array.
-                            let dr = unsafe { dresidual.plane(i) };
-                            dr.iter_mut().zip(dy.iter().zip(y)).for_each(|(dr, (&dy, &y))| *dr = masked(dy, y));
-                        }
-                    }
-                }
-            }
-        });
-        sums
-    };
-    let sums: Vec<_> = affine.0.par_iter().enumerate().map(of_channel).collect();
+    let task = Backward { p, given, dx: Planes::new(dx, p.pixels), dresidual: Planes::new(dresidual, p.pixels) };
+    let channels = affine.0.par_iter().enumerate();
+    let sums: Vec<_> = channels.map(|(channel, c)| simd(|| task.channel(channel, c))).collect();
     let (dweight, dbias) = daffine.split_at_mut(p.channels);
     for ((dw, db), (sum_dz, sum_dzx)) in dweight.iter_mut().zip(dbias).zip(sums) {
         (*dw, *db) = (sum_dzx, sum_dz);
+    }
+}
+
+/// Pixels whose gradient before the ReLU lies at hand.
+const CHUNK: usize = 256;
+
+struct Backward<'a> {
+    p: Planar,
+    given: Given<'a>,
+    dx: Planes<'a>,
+    /// Empty if it isn't wanted.
+    dresidual: Planes<'a>,
+}
+
+impl Backward<'_> {
+    /// Σ dz and Σ dz·x̂ of one channel, with dz the gradient before the ReLU and x̂ the normalised input; then its gradients.
+    #[inline(always)]
+    fn channel(&self, channel: usize, c: &Channel) -> (f32, f32) {
+        let Self { p, given, dresidual, .. } = self;
+        let (mut total, mut product) = (0.0f64, 0.0f64);
+        self.chunks(channel, |_, range, x, dz, _| {
+            total += f64::from(sum(dz));
+            product += f64::from(fold(dz, &x[range], |dz, x| dz * (x - c.mean)));
+        });
+        let sums = (total as f32, product as f32 * c.inverse);
+        let (mean_dz, mean_dzx) = if given.fixed { (0.0, 0.0) } else { (sums.0 / p.count(), sums.1 / p.count()) };
+        let scale = c.weight * c.inverse;
+        self.chunks(channel, |plane, range, x, dz, dx| {
+            let grad = |x: f32, dz: f32| (dz - mean_dz - (x - c.mean) * c.inverse * mean_dzx) * scale;
+            let values = dx[range.clone()].iter_mut().zip(&x[range.clone()]).zip(&*dz);
+            match given.onto {
+                None => values.for_each(|((dx, &x), &dz)| *dx = grad(x, dz)),
+                Some(onto) => {
+                    let onto = &p.plane(onto, plane)[range.clone()];
+                    values.zip(onto).for_each(|(((dx, &x), &dz), &onto)| *dx = grad(x, dz) + onto);
+                }
+            }
+            if !dresidual.is_empty() {
+                // SAFETY: the plane belongs to this channel's task, and to one step of this loop.
+                let dresidual = unsafe { dresidual.plane(plane) };
+                dresidual[range].copy_from_slice(dz);
+            }
+        });
+        sums
+    }
+
+    /// Calls `f` with the number of each plane of a channel, a range of its pixels, the input, dz of the range and the
+    /// plane of the input's gradient.
+    #[inline(always)]
+    fn chunks(&self, channel: usize, mut f: impl FnMut(usize, Range<usize>, &[f32], &mut [f32], &mut [f32])) {
+        let (p, given) = (self.p, &self.given);
+        let mut dz = [0.0f32; CHUNK];
+        for plane in p.planes(channel).filter(|_| p.pixels > 0) {
+            // SAFETY: the plane belongs to this channel's task, and to one step of this loop.
+            let dx = unsafe { self.dx.plane(plane) };
+            let (x, y, dy) = (p.plane(given.x, plane), given.y.map(|y| p.plane(y, plane)), given.dy);
+            for start in (0..p.pixels).step_by(CHUNK) {
+                let range = start..(start + CHUNK).min(p.pixels);
+                let dz = &mut dz[..range.len()];
+                let dy = dy.map_or(&*dx, |dy| p.plane(dy, plane));
+                match y {
+                    None => dz.copy_from_slice(&dy[range.clone()]),
+                    Some(y) => {
+                        let pairs = dy[range.clone()].iter().zip(&y[range.clone()]);
+                        dz.iter_mut().zip(pairs).for_each(|(dz, (&dy, &y))| *dz = masked(dy, y));
+                    }
+                }
+                f(plane, range, x, dz, dx);
+            }
+        }
     }
 }
 
@@ -172,30 +222,4 @@ pub(super) fn backward(
 #[inline(always)]
 fn masked(dy: f32, y: f32) -> f32 {
     if y > 0.0 { dy } else { 0.0 }
-}
-
-/// Σ dz and Σ dz·x̂ of one channel, with dz the gradient before the ReLU and x̂ the normalised input.
-fn channel_sums(p: Planar, given: &Given<'_>, channel: usize, c: &Channel) -> (f32, f32) {
-    simd(|| {
-        let (mut total, mut product) = (0.0f64, 0.0f64);
-        let mut dz = [0.0f32; 256];
-        for i in p.planes(channel) {
-            let (x, dy) = (p.plane(given.x, i), p.plane(given.dy, i));
-            let y = given.y.map(|y| p.plane(y, i));
-            for start in (0..p.pixels).step_by(dz.len()) {
-                let end = (start + dz.len()).min(p.pixels);
-                let dz = &mut dz[..end - start];
-                match y {
-                    None => dz.copy_from_slice(&dy[start..end]),
-                    Some(y) => {
-                        let pairs = dy[start..end].iter().zip(&y[start..end]);
-                        dz.iter_mut().zip(pairs).for_each(|(dz, (&dy, &y))| *dz = masked(dy, y));
-                    }
-                }
-                total += f64::from(sum(dz));
-                product += f64::from(fold(dz, &x[start..end], |dz, x| dz * (x - c.mean)));
-            }
-        }
-        (total as f32, product as f32 * c.inverse)
-    })
 }

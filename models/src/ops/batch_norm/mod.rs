@@ -4,9 +4,10 @@ mod kernels;
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Device, Layout, Result, Shape, Tensor, bail};
 
-use self::kernels::{Affine, Moments, Planar};
+use self::kernels::{Affine, Planar};
+pub(super) use self::kernels::{Given, Moments};
 use super::cpu::applies;
 use super::profile::{Kind, timed};
 use super::tile::{view, with_view};
@@ -66,10 +67,7 @@ pub fn batch_norm(
         None => x.apply_op2(&affine, op)?,
     };
     let stats = match (running, moments.get()) {
-        (None, Some(m)) => Some(BatchStats {
-            mean: Tensor::new(m.mean.as_slice(), x.device())?,
-            var: Tensor::new(m.var.as_slice(), x.device())?,
-        }),
+        (None, Some(m)) => Some(m.stats(x.device())?),
         _ => None,
     };
     Ok((y, stats))
@@ -101,6 +99,55 @@ fn composed(x: &Tensor, norm: Norm<'_>, running: Option<(&Tensor, &Tensor)>) -> 
         None => Some(BatchStats { mean: mean.flatten_all()?.detach(), var: var.flatten_all()?.detach() }),
     };
     Ok((y, stats))
+}
+
+impl Moments {
+    /// As tensors, outside any graph.
+    pub(super) fn stats(&self, device: &Device) -> Result<BatchStats> {
+        Ok(BatchStats {
+            mean: Tensor::new(self.mean.as_slice(), device)?,
+            var: Tensor::new(self.var.as_slice(), device)?,
+        })
+    }
+}
+
+/// Weights, then biases.
+pub(super) fn affine(weight: &Tensor, bias: &Tensor) -> Result<Vec<f32>> {
+    Ok([weight.to_vec1::<f32>()?, bias.to_vec1()?].concat())
+}
+
+/// The statistics of a batch of this shape.
+pub(super) fn moments(shape: &[usize], x: &[f32]) -> Moments {
+    kernels::moments(Planar::new(shape), x)
+}
+
+/// Weights and biases as [`affine`] gives them, statistics and ε.
+pub(super) type Scales<'a> = (&'a [f32], &'a Moments, f32);
+
+/// `y = relu(norm(x) · weight + bias + residual)`, as asked for.
+pub(super) fn normalise(
+    shape: &[usize],
+    x: &[f32],
+    (affine, moments, eps): Scales<'_>,
+    residual: Option<&[f32]>,
+    relu: bool,
+    y: &mut [f32],
+) {
+    kernels::normalise(Planar::new(shape), x, Affine::new(affine, moments, eps), residual, relu, y);
+}
+
+/// Fills `dx` and, unless it is empty, `dresidual`; returns the gradients of the weights, then of the biases.
+pub(super) fn backward(
+    shape: &[usize],
+    given: Given<'_>,
+    (affine, moments, eps): Scales<'_>,
+    dx: &mut [f32],
+    dresidual: &mut [f32],
+) -> Vec<f32> {
+    let mut daffine = vec![0.0; affine.len()];
+    let scales = Affine::new(affine, moments, eps);
+    kernels::backward(Planar::new(shape), given, &scales, dx, &mut daffine, dresidual);
+    daffine
 }
 
 struct BatchNorm {
@@ -149,7 +196,8 @@ impl BatchNorm {
         with_view(x, |x| {
             with_view(dy, |dy| {
                 with_view(y, |y| {
-                    let given = kernels::Given { x, dy, y: self.relu.then_some(y), fixed: self.fixed.is_some() };
+                    let (y, fixed) = (self.relu.then_some(y), self.fixed.is_some());
+                    let given = Given { x, dy: Some(dy), y, fixed, onto: None };
                     timed(Kind::Normalisation, 0.0, || {
                         kernels::backward(planar, given, &scales, &mut dx, &mut daffine, &mut dresidual);
                     });

@@ -6,7 +6,7 @@ use crate::ops::cpu::simd;
 
 /// `relu(sums · scale + shift + residual)`, each part where it is asked for.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Finish<'a> {
+pub(in crate::ops) struct Finish<'a> {
     /// A factor for each channel, `[outputs]`.
     pub scale: Option<&'a [f32]>,
     /// Added to all pixels of a channel, `[outputs]`.

@@ -4,7 +4,7 @@ use candle_core::{Result, bail};
 
 /// Sizes of a 2-D convolution on NCHW images with a `[outputs, inputs / groups, kh, kw]` kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Geometry {
+pub(in crate::ops) struct Geometry {
     pub n: usize,
     pub inputs: usize,
     pub height: usize,

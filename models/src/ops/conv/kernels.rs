@@ -69,7 +69,7 @@ fn group_of<'a>(g: &Geometry, image: &'a [f32], group: usize) -> &'a [f32] {
 }
 
 /// `out [n, outputs, oh, ow] = conv(x, w)`, finished.
-pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], finish: Finish<'_>, out: &mut [f32]) {
+pub(in crate::ops) fn forward(g: &Geometry, x: &[f32], w: &[f32], finish: Finish<'_>, out: &mut [f32]) {
     if winograd::suits(g) {
         return winograd::forward(g, x, w, finish, out);
     }
@@ -127,11 +127,15 @@ fn for_each_line(g: &Geometry, images: usize, group: usize, mut f: impl FnMut(Ra
     }
 }
 
-/// The gradient of the input, `[n, inputs, h, w]`; `dx` must be zero on entry.
-pub(super) fn grad_input(g: &Geometry, w: &[f32], dy: &[f32], dx: &mut [f32]) {
+/// The gradient of the input, `[n, inputs, h, w]`, added to `onto`.
+pub(in crate::ops) fn grad_input(g: &Geometry, w: &[f32], dy: &[f32], onto: Option<&[f32]>, dx: &mut [f32]) {
     if let Some(reversed) = g.reversed() {
         let turned = turned_kernel(g, w);
-        return forward(&reversed, dy, &turned, Finish::default(), dx);
+        return forward(&reversed, dy, &turned, Finish { residual: onto, ..Finish::default() }, dx);
+    }
+    match onto {
+        Some(onto) => dx.copy_from_slice(onto),
+        None => dx.fill(0.0),
     }
     let images = images_per_task(g);
     let tasks = dx.par_chunks_mut(images * g.image()).zip(dy.par_chunks(images * g.out_image()));
@@ -181,7 +185,7 @@ fn turned_kernel(g: &Geometry, w: &[f32]) -> Vec<f32> {
 }
 
 /// The gradient of the kernel, `[outputs, inputs / groups, kh, kw]`.
-pub(super) fn grad_kernel(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(in crate::ops) fn grad_kernel(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if winograd::suits(g) {
         return winograd::grad_kernel(g, x, dy, dw);
     }

@@ -10,8 +10,9 @@ mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use self::finish::Finish;
-use self::geometry::Geometry;
+pub(super) use self::finish::Finish;
+pub(super) use self::geometry::Geometry;
+pub(super) use self::kernels::{forward, grad_input, grad_kernel};
 pub use self::normalised::conv2d_norm;
 use super::cpu::applies;
 use super::profile::{Kind, timed};
@@ -70,7 +71,7 @@ impl Conv2d {
         }
         let mut dx = vec![0.0; x.elem_count()];
         if !dx.is_empty() {
-            self.timed(|| with_view(w, |w| with_view(dy, |dy| kernels::grad_input(&self.0, w, dy, &mut dx))))??;
+            self.timed(|| with_view(w, |w| with_view(dy, |dy| kernels::grad_input(&self.0, w, dy, None, &mut dx))))??;
         }
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
     }
