@@ -20,7 +20,7 @@ def make(folder, images=256, height=375, width=500):
     fall = 1 / np.maximum(np.hypot(y, x), 1) ** 1.15
     for i in range(images):
         # Brightness varies most, colours less, as in photographs.
-        planes = [np.fft.irfft2(fall * rng.normal(size=fall.shape + (2,)) @ [1, 1j], (height, width)) for _ in range(3)]
+        planes = [np.fft.irfft2(fall * (rng.normal(size=(*fall.shape, 2)) @ [1, 1j]), (height, width)) for _ in range(3)]
         grey, red, blue = (p / p.std() for p in planes)
         rgb = np.stack([grey * 55 + red * 14, grey * 55 - red * 7 - blue * 7, grey * 55 + blue * 14], -1) + 120
         path = Path(folder) / f"{i % 8}" / f"{i:04}.jpg"
