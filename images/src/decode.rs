@@ -72,7 +72,7 @@ fn other(bytes: &[u8], kind: &'static str, format: ImageFormat, channels: Channe
     let rgb = reader.decode().map_err(damaged)?.to_rgb8().into_raw();
     let data = match channels {
         Channels::Rgb => rgb,
-        Channels::Grey => rgb.chunks_exact(3).map(|pixel| luma(pixel)).collect(),
+        Channels::Grey => rgb.chunks_exact(3).map(luma).collect(),
     };
     let empty = || DecodeError::Damaged { kind, reason: "it has no pixels".into() };
     Pixels::new(channels, height, width, data).ok_or_else(empty)

@@ -56,11 +56,14 @@ fn load(source: &Source, step: u64, batch: usize, side: usize) -> Result<Vec<f32
     let vary = Vary { resized_crop: Some(0.08), ..Vary::default() };
     let (mut resizer, size) = (Resizer::new(), 3 * side * side);
     let mut values = vec![0.0; batch * size];
-    let first = step * batch as u64;
+    let (first, count) = (step * batch as u64, source.len() as u64);
+    let mut order = (u64::MAX, Vec::new());
     for (i, to) in values.chunks_exact_mut(size).enumerate() {
         let number = first + i as u64;
-        let (epoch, place) = (number / source.len() as u64, (number % source.len() as u64) as usize);
-        let image = source.image(order(source.len(), epoch)[place], Channels::Rgb);
+        if order.0 != number / count {
+            order = (number / count, shuffled(source.len(), number / count));
+        }
+        let image = source.image(order.1[(number % count) as usize], Channels::Rgb);
         let image = image.map_err(|error| Error::input(error.to_string()))?;
         let mut random = rng(0, Purpose::Augment, number);
         let image = vary.image(&image, side, &mut resizer, &mut random);
@@ -73,7 +76,8 @@ fn load(source: &Source, step: u64, batch: usize, side: usize) -> Result<Vec<f32
     Ok(values)
 }
 
-fn order(images: usize, epoch: u64) -> Vec<usize> {
+/// The images of an epoch in their order.
+fn shuffled(images: usize, epoch: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..images).collect();
     order.shuffle(&mut rng(0, Purpose::Shuffle, epoch));
     order
