@@ -190,6 +190,8 @@ pub enum BenchCommand {
     Distill(BenchDistillArgs),
     /// A teacher's forward pass through a plugin, linked in, and without any plugin, in turns.
     Backend(BenchBackendArgs),
+    /// Reading, decoding, randomly cropping and normalising images.
+    Input(BenchInputArgs),
 }
 
 #[derive(Debug, Args)]
@@ -248,6 +250,24 @@ pub struct BenchDistillArgs {
     pub image_size: u64,
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
     pub classes: u64,
+    #[command(flatten)]
+    pub common: BenchArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchInputArgs {
+    /// A folder with one folder of images a class.
+    #[arg(long, value_name = "DIR")]
+    pub images: PathBuf,
+    /// Images a batch.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub batch: u64,
+    /// Side of the cropped images.
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u64).range(8..=1024))]
+    pub image_size: u64,
+    /// Threads that load.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub workers: u64,
     #[command(flatten)]
     pub common: BenchArgs,
 }

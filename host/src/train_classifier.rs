@@ -1,19 +1,22 @@
 //! `limbeck train classifier`: a classifier from labelled images, resumable at any instant.
 
+use std::sync::{Arc, Mutex};
+
 use candle_core::{Device, Tensor};
+use limbeck_images::Feed;
 use limbeck_models::checkpoint;
 use limbeck_models::loss::cross_entropy;
 use rand::seq::SliceRandom;
 
 use crate::accuracy::evaluate;
-use crate::data::{Dataset, Split, load};
+use crate::data::{Dataset, Split, Stream, load};
 use crate::plan::ClassifierPlan;
 use crate::progress::{Bar, Mode, Progress};
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{number, saved};
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Batches, Learner, Log, Normal, Running, Spec};
+use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec};
 use crate::{Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
@@ -33,9 +36,12 @@ pub fn train(plan: &ClassifierPlan, run: &RunDir, progress: &Progress, device: &
         progress.note(format_args!("`{}` is there already", run.join(WEIGHTS).display()));
         return Ok(());
     }
-    let data = training_images(plan)?;
+    let data: Arc<dyn Images> = match Stream::open(&plan.data, Split::Train)? {
+        Some(stream) => Arc::new(some(plan, &stream, stream.len(), Stream::subset)?.unwrap_or(stream)),
+        None => Arc::new(training_images(plan)?),
+    };
     let test = plan.data.test.as_ref().map(|_| load(&plan.data, Split::Test)).transpose()?;
-    let mut training = Training::start(plan, &data, run, device)?;
+    let mut training = Training::start(plan, data, run, device)?;
     let (total, batch) = (training.total(), training.batches.size() as u64);
     let bar = progress.stage(&plan.name, total * batch, "images");
     bar.advance(training.step * batch);
@@ -60,22 +66,28 @@ fn training_images(plan: &ClassifierPlan) -> Result<Dataset> {
             all.height, all.width
         )));
     }
-    let Some(count) = plan.images else { return Ok(all) };
-    if count > all.len() {
-        return Err(Error::input(format!("`train.images` is {count}, but there are {} training images", all.len())));
+    Ok(some(plan, &all, all.len(), Dataset::subset)?.unwrap_or(all))
+}
+
+/// As many of `all` images as the plan asks for, drawn by its seed; `None` where it wants them all.
+fn some<T>(plan: &ClassifierPlan, all: &T, len: usize, subset: impl Fn(&T, &[usize]) -> T) -> Result<Option<T>> {
+    let Some(count) = plan.images else { return Ok(None) };
+    if count > len {
+        return Err(Error::input(format!("`train.images` is {count}, but there are {len} training images")));
     }
-    let mut rows: Vec<usize> = (0..all.len()).collect();
+    let mut rows: Vec<usize> = (0..len).collect();
     rows.shuffle(&mut rng(plan.seed, Purpose::Subset, 0));
     rows.truncate(count);
-    Ok(all.subset(&rows))
+    Ok(Some(subset(all, &rows)))
 }
 
 struct Training<'a> {
     plan: &'a ClassifierPlan,
-    data: &'a Dataset,
+    classes: usize,
     log: Log<'a>,
     learner: Learner,
-    augment: Augment,
+    /// The batches of the steps to come.
+    feed: Feed<Result<Augmented>>,
     batches: Batches,
     running: Running,
     /// Steps done.
@@ -83,7 +95,7 @@ struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    fn start(plan: &'a ClassifierPlan, data: &'a Dataset, run: &'a RunDir, device: &Device) -> Result<Self> {
+    fn start(plan: &'a ClassifierPlan, data: Arc<dyn Images>, run: &'a RunDir, device: &Device) -> Result<Self> {
         let saved = saved(&run.join(STATE))?;
         let (step, running) = match &saved {
             Some(file) => (number(file, "step")?, Running::restore("loss", file)?),
@@ -91,20 +103,22 @@ impl<'a> Training<'a> {
         };
         let spec = Spec {
             network: plan.network.clone(),
-            classes: data.classes,
-            channels: data.channels,
-            size: data.height,
-            normal: Normal::of(data)?,
+            classes: data.classes(),
+            channels: data.shape().0,
+            size: data.shape().1,
+            normal: data.normal()?,
         };
         let log = Log::new(run, None, plan.seed);
         log.rewind(step)?;
+        let batches = Batches::new(plan.seed, data.count(), plan.batch);
+        let total = u64::from(plan.epochs) * batches.steps_per_epoch();
         Ok(Self {
             plan,
-            data,
+            classes: data.classes(),
             log,
             learner: Learner::start(spec, plan.seed, plan.optimizer.settings(plan.ema), saved.as_ref(), device)?,
-            augment: Augment::new(&plan.augment),
-            batches: Batches::new(plan.seed, data.len(), plan.batch),
+            feed: feed(plan, data, step, total)?,
+            batches,
             running,
             step,
         })
@@ -120,10 +134,9 @@ impl<'a> Training<'a> {
 
     /// One step. All that is random follows from the seed and the step alone.
     fn advance(&mut self) -> Result<()> {
-        let mut random = rng(self.plan.seed, Purpose::Augment, self.step);
-        let batch = self.augment.batch(self.data, self.batches.rows(self.step), &mut random)?;
+        let batch = self.feed.take().ok_or_else(|| Error::failed("the thread that makes batches broke off"))??;
         let logits = self.learner.forward(&batch.images, true)?.logits;
-        let targets = Tensor::from_vec(batch.targets(self.data.classes), logits.shape(), logits.device())?;
+        let targets = Tensor::from_vec(batch.targets(self.classes), logits.shape(), logits.device())?;
         let loss = cross_entropy(&logits, &targets, None)?;
         let lr = self.lr(self.step);
         let step = self.step;
@@ -159,8 +172,24 @@ impl<'a> Training<'a> {
     }
 }
 
+/// The batches of the steps from `first` to `total`. All that is random follows from the seed and the step alone.
+fn feed(plan: &ClassifierPlan, data: Arc<dyn Images>, first: u64, total: u64) -> Result<Feed<Result<Augmented>>> {
+    let (seed, augment) = (plan.seed, Augment::new(&plan.augment).alone());
+    let batches = Mutex::new(Batches::new(seed, data.count(), plan.batch));
+    let make = move |step| {
+        let rows = batches.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).rows(step).to_vec();
+        augment.batch(&*data, &rows, &mut rng(seed, Purpose::Augment, step))
+    };
+    let workers = plan.workers.unwrap_or((rayon::current_num_threads() / 4).max(1));
+    Ok(Feed::start(first, total, workers, make)?)
+}
+
 /// The share of test images whose class has the highest logit.
 fn accuracy(learner: &Learner, test: &Dataset) -> Result<f64> {
     let silent = Progress::new(Mode::Quiet).stage("test", test.len() as u64, "images");
     Ok(evaluate(&learner.judged()?, test, TEST_BATCH, &silent)?.top1)
 }
+
+#[cfg(test)]
+#[path = "train_classifier_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! What `limbeck bench` measures, where it is more than one call.
 
 pub mod distill;
+pub mod input;
 pub mod machine;
 pub mod turns;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
 use limbeck::bench::distill::{Sizes, Step};
+use limbeck::bench::input;
 use limbeck::bench::machine;
 use limbeck::diffusion::guidance::Guided;
 use limbeck::diffusion::sampler::Denoiser as _;
@@ -17,7 +18,7 @@ use rand::Rng as _;
 use rand_distr::StandardNormal;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{BenchArgs, BenchCommand, BenchDistillArgs, BenchSampleArgs};
+use crate::cli::{BenchArgs, BenchCommand, BenchDistillArgs, BenchInputArgs, BenchSampleArgs};
 
 /// The seed of weights and images; the figures don't depend on it.
 const SEED: u64 = 0;
@@ -27,6 +28,7 @@ pub fn bench(command: &BenchCommand, progress: &Progress) -> Result<()> {
         BenchCommand::Sample(args) => sample(args, progress),
         BenchCommand::Distill(args) => distill(args, progress),
         BenchCommand::Backend(args) => super::bench_backend::bench(args, progress),
+        BenchCommand::Input(args) => load(args, progress),
     }
 }
 
@@ -86,6 +88,33 @@ fn distill(args: &BenchDistillArgs, progress: &Progress) -> Result<()> {
         shown["peak_memory_mib"] = memory.map_or(Value::Null, |bytes| rounded(bytes as f64 / f64::from(1 << 20)));
     }
     report(progress, "distill", &args.common, &times, *batch, shown)
+}
+
+/// Batches of images from the disk. What is ready when the clock starts was not made within its time, so all that can wait is
+/// taken first, and every step has the mean time of all.
+fn load(args: &BenchInputArgs, progress: &Progress) -> Result<()> {
+    let (batch, workers) = (args.batch as usize, args.workers as usize);
+    let unmeasured = 3 * workers as u64;
+    let mut batches = input::Batches::start(&input::Sizes {
+        images: args.images.clone(),
+        batch,
+        side: args.image_size as usize,
+        workers,
+        // The workers don't run dry before the end: as many wait there as did at the start.
+        batches: 2 * unmeasured + args.common.steps,
+    })?;
+    for _ in 0..unmeasured {
+        batches.take()?;
+    }
+    let started = Instant::now();
+    for _ in 0..args.common.steps {
+        batches.take()?;
+    }
+    let mean = started.elapsed() / u32::try_from(args.common.steps).unwrap_or(u32::MAX);
+    let shown = json!({
+        "images": batches.images, "batch": batch, "image_size": args.image_size, "workers": workers
+    });
+    report(progress, "input", &args.common, &[mean], batch, shown)
 }
 
 /// To a thousandth, for reading.

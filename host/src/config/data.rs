@@ -8,14 +8,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataConfig {
-    /// How the files are laid out: `idx`, `cifar` or `folder`. Required.
+    /// How the files are laid out: `idx`, `cifar`, `folder` or `shards`. Required.
     pub format: Format,
     /// The number of classes, 2 to 100000. Required.
     pub classes: usize,
+    /// `folder` and `shards` only: the side in pixels of the squares that images are cut to, 8 to 1024. With it images may have
+    /// any size and be JPEG, PNG or WebP, and `train classifier` reads them from the disk as it needs them. Required by
+    /// `shards`. Default: all images have one size already and are PNG.
+    pub size: Option<usize>,
+    /// With `size` only: 3 for colour, 1 for grey. Default 3.
+    #[serde(default = "default_channels")]
+    pub channels: usize,
     /// The training images. Required by `train classifier`, `train generator` and `baseline.real`.
     pub train: Option<FilesConfig>,
     /// The test images, on which `eval` counts. Default: none.
     pub test: Option<FilesConfig>,
+}
+
+fn default_channels() -> usize {
+    3
 }
 
 /// The layout of image files.
@@ -26,11 +37,13 @@ pub enum Format {
     Idx,
     /// The binary files of CIFAR-10 or CIFAR-100.
     Cifar,
-    /// One folder a class, named by sorting, with PNG files in it.
+    /// One folder a class, named by sorting, with the images in it.
     Folder,
+    /// WebDataset shards: tar files with an image and a `.cls` file, its class as a number, for each sample.
+    Shards,
 }
 
-/// The files of one split: `images` and `labels` for `idx`, `files` for `cifar`, `path` for `folder`.
+/// The files of one split: `images` and `labels` for `idx`, `files` for `cifar` and `shards`, `path` for `folder`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FilesConfig {
@@ -38,7 +51,7 @@ pub struct FilesConfig {
     pub images: Option<PathBuf>,
     /// `idx`: the file of labels.
     pub labels: Option<PathBuf>,
-    /// `cifar`: the batch files, in order.
+    /// `cifar`: the batch files, in order; `shards`: the shards.
     pub files: Option<Vec<PathBuf>>,
     /// `folder`: the folder that has one folder a class.
     pub path: Option<PathBuf>,

@@ -181,8 +181,9 @@ pub enum Schedule {
     Constant,
 }
 
-/// `[….augment]`: how images are varied before each step. All off by default.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+/// `[….augment]`: how images are varied before each step. All off by default. A random crop comes first, then RandAugment, then
+/// colour jitter, then the rest.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AugmentConfig {
     /// Pad by this many pixels on each side and crop at random, 0 to 64. Default 0.
@@ -195,6 +196,40 @@ pub struct AugmentConfig {
     pub cutmix: f32,
     /// Mirror half of the images left to right. Not for digits. Default false.
     pub flip: bool,
+    /// Crop a part of each image at random, of at least this share of its area and a side ratio of 3/4 to 4/3, and resize it to
+    /// the whole; 0 (off) to 1. 0.08 is usual for photographs. Default 0.
+    pub resized_crop: f64,
+    /// RandAugment: how many random changes each image goes through, 0 (off) to 10. Default 0.
+    pub rand_augment: usize,
+    /// RandAugment: how strong they are, 0 to 30. Default 9.
+    pub rand_augment_magnitude: u32,
+    /// Colour jitter: brightness is multiplied by 1 up to this much more or less, 0 (off) to 1. Default 0.
+    pub brightness: f32,
+    /// The same of contrast, 0 (off) to 1. Default 0.
+    pub contrast: f32,
+    /// The same of saturation, 0 (off) to 1. Default 0.
+    pub saturation: f32,
+    /// Turn the hue by up to this part of a circle either way, 0 (off) to 0.5. Default 0.
+    pub hue: f32,
+}
+
+impl Default for AugmentConfig {
+    fn default() -> Self {
+        Self {
+            crop_padding: 0,
+            rotate: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
+            flip: false,
+            resized_crop: 0.0,
+            rand_augment: 0,
+            rand_augment_magnitude: 9,
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            hue: 0.0,
+        }
+    }
 }
 
 /// `[distill.weigher]`: how much each image counts in each step. Without it all count the same.

@@ -35,6 +35,9 @@ pub struct ClassifierTrainConfig {
     /// Steps between resume points, 1 to 1000000. Default 200.
     #[serde(default = "default::checkpoint_every")]
     pub checkpoint_every: u64,
+    /// Threads that make batches ahead of time, 1 to 256; each holds up to three batches. The result does not depend on it.
+    /// Default: one for every four cores.
+    pub workers: Option<usize>,
     /// Decay of the moving average of the weights, 0 (none) to below 1; where there is one, it is what is judged and kept.
     /// Default 0.
     #[serde(default)]

@@ -1,4 +1,5 @@
-//! Labelled images in memory, and the files they come from: IDX, CIFAR binary and folders of PNGs.
+//! Labelled images, in memory or decoded as they are needed, and the files they come from: IDX, CIFAR binary, folders and
+//! shards.
 //!
 //! A file is refused by name and byte offset as soon as it contradicts itself, its partner or the recipe; memory grows
 //! with what a file really holds, never with what its header claims.
@@ -7,6 +8,9 @@ mod cifar;
 mod folder;
 mod idx;
 mod source;
+mod stream;
+
+pub use stream::Stream;
 
 use std::path::Path;
 
@@ -98,18 +102,25 @@ impl Dataset {
 /// Fails with [`Error::Input`] when the recipe doesn't name the split, and when a file is missing, truncated, too long,
 /// or at odds with its partner or with `classes`.
 pub fn load(spec: &DataPlan, split: Split) -> Result<Dataset> {
+    if let Some(stream) = Stream::open(spec, split)? {
+        return stream.dataset(&(0..stream.len()).collect::<Vec<_>>());
+    }
+    match files(spec, split)? {
+        Files::Idx { images, labels } => idx::load(images, labels, spec.classes),
+        Files::Cifar { files } => cifar::load(files, spec.classes),
+        Files::Folder { path } => folder::load(path, spec.classes),
+        Files::Shards { .. } => Err(Error::input("shards need `data.size`")),
+    }
+}
+
+/// The files of a split. Fails where the recipe doesn't name any.
+fn files(spec: &DataPlan, split: Split) -> Result<&Files> {
     let (files, key) = match split {
         Split::Train => (&spec.train, "data.train"),
         Split::Test => (&spec.test, "data.test"),
     };
-    let files = files
-        .as_ref()
-        .ok_or_else(|| Error::input(format!("the recipe doesn't say where these images are: add `{key}` to it")))?;
-    match files {
-        Files::Idx { images, labels } => idx::load(images, labels, spec.classes),
-        Files::Cifar { files } => cifar::load(files, spec.classes),
-        Files::Folder { path } => folder::load(path, spec.classes),
-    }
+    let missing = || Error::input(format!("the recipe doesn't say where these images are: add `{key}` to it"));
+    files.as_ref().ok_or_else(missing)
 }
 
 /// An [`Error::Input`] that names a file.

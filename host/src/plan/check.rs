@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
-use super::{AugmentPlan, DataPlan, DistillPlan, Keep, LimitsPlan, LossPlan, OptimizerPlan, Plan, SynthPlan};
+use super::{AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossPlan, OptimizerPlan, Plan, SynthPlan};
 use crate::{Error, Result};
 
 /// Above 0, up to and with `high`.
@@ -66,7 +66,23 @@ pub(super) fn plan(plan: &Plan) -> Result<()> {
 }
 
 pub(super) fn data(data: &DataPlan) -> Result<()> {
-    within("data.classes", data.classes, 2..=100_000)
+    within("data.classes", data.classes, 2..=100_000)?;
+    match (data.size, data.format) {
+        (Some(size), Format::Folder | Format::Shards) => {
+            within("data.size", size, 8..=1024)?;
+            if data.channels != 1 && data.channels != 3 {
+                return Err(Error::input(format!("`data.channels` is {}, must be 1 or 3", data.channels)));
+            }
+            Ok(())
+        }
+        (Some(_), _) => Err(Error::input(
+            "`data.size` is for the formats `folder` and `shards`: take it out, these images have a size",
+        )),
+        (None, Format::Shards) => Err(Error::input(
+            "missing key `data.size`: shards hold images of any size, which are cut to squares of this side",
+        )),
+        (None, _) => Ok(()),
+    }
 }
 
 fn synth(synth: &SynthPlan) -> Result<()> {
@@ -155,7 +171,14 @@ pub(super) fn augment(prefix: &str, augment: &AugmentPlan) -> Result<()> {
     within(&key("crop-padding"), augment.crop_padding, 0..=64)?;
     within(&key("rotate"), augment.rotate, 0.0..=180.0)?;
     within(&key("mixup"), augment.mixup, 0.0..=100.0)?;
-    within(&key("cutmix"), augment.cutmix, 0.0..=100.0)
+    within(&key("cutmix"), augment.cutmix, 0.0..=100.0)?;
+    within(&key("resized-crop"), augment.resized_crop, 0.0..=1.0)?;
+    within(&key("rand-augment"), augment.rand_augment, 0..=10)?;
+    within(&key("rand-augment-magnitude"), augment.rand_augment_magnitude, 0..=30)?;
+    within(&key("brightness"), augment.brightness, 0.0..=1.0)?;
+    within(&key("contrast"), augment.contrast, 0.0..=1.0)?;
+    within(&key("saturation"), augment.saturation, 0.0..=1.0)?;
+    within(&key("hue"), augment.hue, 0.0..=0.5)
 }
 
 fn limits(limits: &LimitsPlan) -> Result<()> {

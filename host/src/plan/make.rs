@@ -51,7 +51,8 @@ pub(super) fn data(data: &DataConfig, inputs: &mut Inputs) -> Result<DataPlan> {
     };
     let train = split("data.train", &data.train)?;
     let test = split("data.test", &data.test)?;
-    let plan = DataPlan { format: data.format, classes: data.classes, train, test };
+    let DataConfig { format, classes, size, channels, .. } = *data;
+    let plan = DataPlan { format, classes, size, channels, train, test };
     check::data(&plan)?;
     Ok(plan)
 }
@@ -63,8 +64,10 @@ fn files(key: &str, format: Format, files: &FilesConfig, inputs: &mut Inputs) ->
         ("files", files.files.is_some(), Format::Cifar),
         ("path", files.path.is_some(), Format::Folder),
     ];
-    if let Some((name, ..)) = given.iter().find(|(_, is_given, of)| *is_given && *of != format) {
-        let wanted: Vec<_> = given.iter().filter(|(_, _, of)| *of == format).map(|(name, ..)| *name).collect();
+    // Shards are given as CIFAR's files are.
+    let layout = if format == Format::Shards { Format::Cifar } else { format };
+    if let Some((name, ..)) = given.iter().find(|(_, is_given, of)| *is_given && *of != layout) {
+        let wanted: Vec<_> = given.iter().filter(|(_, _, of)| *of == layout).map(|(name, ..)| *name).collect();
         let wanted = wanted.join("` and `");
         return Err(Error::input(format!("`{key}.{name}` does not fit `data.format`, which needs `{wanted}`")));
     }
@@ -79,14 +82,15 @@ fn files(key: &str, format: Format, files: &FilesConfig, inputs: &mut Inputs) ->
             labels: add("labels", &files.labels, Kind::File)?,
         },
         Format::Folder => Files::Folder { path: add("path", &files.path, Kind::Folder)? },
-        Format::Cifar => {
+        Format::Cifar | Format::Shards => {
             let list = files.files.as_deref().unwrap_or_default();
             if list.is_empty() {
                 return Err(missing(&format!("{key}.files"), "`data.format` needs it"));
             }
             let add =
                 |(i, path): (usize, &std::path::PathBuf)| inputs.add(&format!("{key}.files.{i}"), path, Kind::File);
-            Files::Cifar { files: list.iter().enumerate().map(add).collect::<Result<_>>()? }
+            let files = list.iter().enumerate().map(add).collect::<Result<_>>()?;
+            if format == Format::Shards { Files::Shards { files } } else { Files::Cifar { files } }
         }
     })
 }

@@ -58,8 +58,16 @@ pub struct Input {
 pub struct DataPlan {
     pub format: Format,
     pub classes: usize,
+    /// Images are cut to squares of this side as they are decoded; `None` where they have one size already.
+    pub size: Option<usize>,
+    #[serde(default = "three")]
+    pub channels: usize,
     pub train: Option<Files>,
     pub test: Option<Files>,
+}
+
+fn three() -> usize {
+    3
 }
 
 /// The files of one split; the variant fits [`DataPlan::format`].
@@ -69,6 +77,7 @@ pub enum Files {
     Idx { images: PathBuf, labels: PathBuf },
     Cifar { files: Vec<PathBuf> },
     Folder { path: PathBuf },
+    Shards { files: Vec<PathBuf> },
 }
 
 /// The diffusion model that draws.

@@ -24,6 +24,7 @@ pub struct ClassifierPlan {
     /// Train on this many images, drawn by seed; `None` is all.
     pub images: Option<usize>,
     pub checkpoint_every: u64,
+    pub workers: Option<usize>,
     #[serde(default)]
     pub ema: f64,
     pub optimizer: OptimizerPlan,
@@ -63,6 +64,7 @@ pub fn plan_classifier(recipe: ClassifierRecipe, base: &Path) -> Result<Classifi
         batch: train.batch,
         images: train.images,
         checkpoint_every: train.checkpoint_every,
+        workers: train.workers,
         ema: train.ema,
         optimizer: train.optimizer,
         augment: train.augment,
@@ -100,6 +102,9 @@ pub(super) fn check_classifier(plan: &ClassifierPlan) -> Result<()> {
     check_common(&plan.name, plan.seed, plan.epochs, plan.batch, plan.checkpoint_every, &plan.data)?;
     if let Some(images) = plan.images {
         within("train.images", images, 1..=1_000_000_000)?;
+    }
+    if let Some(workers) = plan.workers {
+        within("train.workers", workers, 1..=256)?;
     }
     within("train.ema", plan.ema, 0.0..1.0)?;
     check::optimizer("train.optimizer", &plan.optimizer, plan.epochs)?;

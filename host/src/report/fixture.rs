@@ -48,8 +48,11 @@ fn samples() -> Vec<Sample> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/mnist");
     let file = |name: &str| dir.join(name);
     let test = Files::Idx { images: file("t10k-images-idx3-ubyte.gz"), labels: file("t10k-labels-idx1-ubyte.gz") };
-    let digits =
-        load(&DataPlan { format: Format::Idx, classes: 10, train: None, test: Some(test) }, Split::Test).unwrap();
+    let digits = load(
+        &DataPlan { format: Format::Idx, classes: 10, size: None, channels: 3, train: None, test: Some(test) },
+        Split::Test,
+    )
+    .unwrap();
     let sample = |id: u64| {
         let class = digits.labels[id as usize];
         let image = Image { channels: 1, height: 28, width: 28, pixels: digits.image(id as usize).to_vec() };

@@ -2,16 +2,21 @@
 //!
 //! All random choices are drawn first, from one generator; the pixels are then made in parallel.
 
+use std::borrow::Cow;
+
 use candle_core::{Device, Tensor};
+use limbeck_images::{Channels, Jitter, Pixels, RandAugment, Resizer, Vary};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
 use rayon::prelude::*;
 
-use crate::Result;
-use crate::data::Dataset;
+use super::Normal;
+use crate::data::{Dataset, Stream};
 use crate::plan::AugmentPlan;
+use crate::seed::{Purpose, rng};
+use crate::{Error, Result};
 
 /// A varied batch.
 pub struct Augmented {
@@ -60,40 +65,163 @@ impl Augmented {
     }
 }
 
+/// Images on the disk from which mean and deviation are taken.
+const NORMAL_IMAGES: usize = 1000;
+
+/// Images that can be varied.
+pub trait Images: Send + Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Channels, height and width of every image once it is varied.
+    fn shape(&self) -> (usize, usize, usize);
+
+    fn classes(&self) -> usize;
+
+    fn label(&self, row: usize) -> u32;
+
+    /// By what a network's input is to be normalised.
+    fn normal(&self) -> Result<Normal>;
+
+    /// The bytes of image `row`, `[channels, height, width]`, varied by numbers that follow from `seed`.
+    fn planes(&self, row: usize, vary: &Vary, seed: u64) -> Result<Cow<'_, [u8]>>;
+}
+
+impl Images for Dataset {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn shape(&self) -> (usize, usize, usize) {
+        (self.channels, self.height, self.width)
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn label(&self, row: usize) -> u32 {
+        self.labels[row]
+    }
+
+    fn normal(&self) -> Result<Normal> {
+        Normal::of(self)
+    }
+
+    fn planes(&self, row: usize, vary: &Vary, seed: u64) -> Result<Cow<'_, [u8]>> {
+        if vary.is_identity() {
+            return Ok(Cow::Borrowed(self.image(row)));
+        }
+        let channels = Channels::of(self.channels).ok_or_else(|| {
+            let reason =
+                format!("images of {} channels can't be varied by crops and colours, only 1 or 3", self.channels);
+            Error::input(reason)
+        })?;
+        let image = Pixels::from_planes(channels, self.height, self.width, self.image(row));
+        varied(image, self.height, vary, seed)
+    }
+}
+
+impl Images for Stream {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn shape(&self) -> (usize, usize, usize) {
+        (self.channels.count(), self.size, self.size)
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn label(&self, row: usize) -> u32 {
+        self.labels[row]
+    }
+
+    /// Of evenly spaced images: not all are decoded for it.
+    fn normal(&self) -> Result<Normal> {
+        let step = self.len().div_ceil(NORMAL_IMAGES).max(1);
+        Normal::of(&self.dataset(&(0..self.len()).step_by(step).collect::<Vec<_>>())?)
+    }
+
+    fn planes(&self, row: usize, vary: &Vary, seed: u64) -> Result<Cow<'_, [u8]>> {
+        varied(Some(self.image(row)?), self.size, vary, seed)
+    }
+}
+
+fn varied(image: Option<Pixels>, side: usize, vary: &Vary, seed: u64) -> Result<Cow<'static, [u8]>> {
+    thread_local! {
+        // Its buffers are worth keeping; what it makes does not depend on them.
+        static RESIZER: std::cell::RefCell<Resizer> = std::cell::RefCell::default();
+    }
+    let mut random = rng(seed, Purpose::Augment, 0);
+    let varied =
+        image.and_then(|image| RESIZER.with_borrow_mut(|resizer| vary.image(&image, side, resizer, &mut random)));
+    let varied = varied.ok_or_else(|| Error::failed("an image without pixels can't be varied"))?;
+    let mut planes = vec![0; varied.data.len()];
+    varied.write_planes(&mut planes);
+    Ok(Cow::Owned(planes))
+}
+
 /// The variations that a recipe asks for.
 #[derive(Clone, Debug)]
 pub struct Augment {
     plan: AugmentPlan,
+    vary: Vary,
+    /// Whether the pixels of a batch are shared out between threads.
+    shared: bool,
 }
 
 impl Augment {
     pub fn new(plan: &AugmentPlan) -> Self {
-        Self { plan: plan.clone() }
+        let AugmentPlan { resized_crop, rand_augment, rand_augment_magnitude, .. } = *plan;
+        let AugmentPlan { brightness, contrast, saturation, hue, .. } = *plan;
+        let vary = Vary {
+            resized_crop: Some(resized_crop).filter(|&share| share > 0.0),
+            rand_augment: (rand_augment > 0)
+                .then_some(RandAugment { changes: rand_augment, magnitude: rand_augment_magnitude }),
+            jitter: Jitter { brightness, contrast, saturation, hue },
+        };
+        Self { plan: plan.clone(), vary, shared: true }
+    }
+
+    /// The same on the calling thread alone, for threads that work beside others.
+    pub fn alone(self) -> Self {
+        Self { shared: false, ..self }
     }
 
     /// Whether every image stays as it is, so that what is known of it need not be worked out again.
     pub fn is_identity(&self) -> bool {
-        let AugmentPlan { crop_padding, rotate, mixup, cutmix, flip } = self.plan;
-        crop_padding == 0 && rotate == 0.0 && mixup == 0.0 && cutmix == 0.0 && !flip
+        let AugmentPlan { crop_padding, rotate, mixup, cutmix, flip, .. } = self.plan;
+        crop_padding == 0 && rotate == 0.0 && mixup == 0.0 && cutmix == 0.0 && !flip && self.vary.is_identity()
     }
 
     /// The images at `rows`, varied by numbers from `random`.
-    pub fn batch(&self, data: &Dataset, rows: &[usize], random: &mut ChaCha8Rng) -> Result<Augmented> {
-        if self.is_identity() {
-            let (images, labels) = data.batch(rows)?;
-            return Ok(Augmented { images, labels, mix: None });
-        }
+    pub fn batch(&self, data: &(impl Images + ?Sized), rows: &[usize], random: &mut ChaCha8Rng) -> Result<Augmented> {
+        let labels = rows.iter().map(|&row| label(data, row)).collect::<Result<Vec<_>>>()?;
         let motions: Vec<Motion> = rows.iter().map(|_| self.motion(random)).collect();
-        let (c, h, w) = (data.channels, data.height, data.width);
+        // What is drawn of each image's variation does not change what is drawn of the next one's.
+        let seeds: Vec<u64> = rows.iter().map(|_| if self.vary.is_identity() { 0 } else { random.random() }).collect();
+        let (c, h, w) = data.shape();
         let mut pixels = vec![0.0f32; rows.len() * c * h * w];
-        let images = pixels.par_chunks_mut((c * h * w).max(1)).zip(rows.par_iter().zip(&motions)).with_min_len(4);
-        images.for_each(|(to, (&row, motion))| {
-            let planes = to.chunks_exact_mut(h * w).zip(data.image(row).chunks_exact(h * w));
-            planes.for_each(|(to, from)| motion.draw(from, to, h, w));
-        });
+        let draw = |(to, i): (&mut [f32], usize)| -> Result<()> {
+            let image = data.planes(rows[i], &self.vary, seeds[i])?;
+            let planes = to.chunks_exact_mut(h * w).zip(image.chunks_exact(h * w));
+            planes.for_each(|(to, from)| motions[i].draw(from, to, h, w));
+            Ok(())
+        };
+        let size = (c * h * w).max(1);
+        if self.shared {
+            // The first error in the order of images, whichever thread meets it first.
+            let images = pixels.par_chunks_mut(size).zip(0..rows.len()).with_min_len(4);
+            images.map(draw).collect::<Vec<_>>().into_iter().collect::<Result<()>>()?;
+        } else {
+            pixels.chunks_mut(size).zip(0..rows.len()).try_for_each(draw)?;
+        }
         let mix = self.mix(&mut pixels, (rows.len(), c, h, w), random);
         let images = Tensor::from_vec(pixels, (rows.len(), c, h, w), &Device::Cpu)?;
-        Ok(Augmented { images, labels: rows.iter().map(|&row| data.labels[row]).collect(), mix })
+        Ok(Augmented { images, labels, mix })
     }
 
     fn motion(&self, random: &mut ChaCha8Rng) -> Motion {
@@ -142,6 +270,16 @@ impl Augment {
         let share = 1.0 - (rows.len() * columns.len()) as f32 / (h * w) as f32;
         Some(Mix { partners, share })
     }
+}
+
+/// The class of image `row`. Fails where there is no such class.
+fn label(data: &(impl Images + ?Sized), row: usize) -> Result<u32> {
+    let (label, classes) = (data.label(row), data.classes());
+    if label as usize >= classes {
+        let reason = format!("image {row} is of class {label}, but there are {classes} classes: see `data.classes`");
+        return Err(Error::input(reason));
+    }
+    Ok(label)
 }
 
 /// A box of `1 − share` of the image's area around a random centre, cut off at the edges.
@@ -222,7 +360,6 @@ fn inside(position: i32, size: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed::{Purpose, rng};
 
     /// Two images of 3×3 with one channel: 0 to 8 and 10 to 18.
     fn data() -> Dataset {
@@ -243,6 +380,22 @@ mod tests {
         let mut to = [0.0; 9];
         motion.draw(&data().images[..9], &mut to, 3, 3);
         to.map(|value| (value * 255.0).round() as u8).to_vec()
+    }
+
+    fn crops() -> AugmentPlan {
+        AugmentPlan { resized_crop: 0.3, rand_augment: 2, brightness: 0.4, contrast: 0.4, ..AugmentPlan::default() }
+    }
+
+    #[test]
+    fn threads_make_no_difference() {
+        let shared = Augment::new(&crops());
+        let alone = shared.clone().alone();
+        let batch = |augment: &Augment| {
+            let rows = [1, 0, 1, 1, 0, 0, 1, 0, 1];
+            bytes(&augment.batch(&data(), &rows, &mut rng(0, Purpose::Augment, 3)).unwrap().images)
+        };
+        assert_eq!(batch(&shared), batch(&alone));
+        assert_ne!(batch(&shared)[..9], batch(&shared)[18..27], "each image is varied by itself");
     }
 
     const STILL: Motion = Motion { dy: 0, dx: 0, angle: 0.0, flip: false };
@@ -295,7 +448,7 @@ mod tests {
 
     #[test]
     fn the_numbers_decide_alone() {
-        let plan = AugmentPlan { crop_padding: 2, rotate: 20.0, mixup: 0.3, cutmix: 0.3, flip: true };
+        let plan = AugmentPlan { crop_padding: 2, rotate: 20.0, mixup: 0.3, cutmix: 0.3, flip: true, ..crops() };
         assert_eq!(bytes(&batch(plan.clone(), 5).images), bytes(&batch(plan.clone(), 5).images));
         assert_ne!(bytes(&batch(plan.clone(), 5).images), bytes(&batch(plan, 6).images));
     }

@@ -7,7 +7,7 @@ pub mod learner;
 pub mod log;
 pub mod normal;
 
-pub use augment::{Augment, Augmented};
+pub use augment::{Augment, Augmented, Images};
 pub use batches::Batches;
 pub use learner::{Learner, Spec};
 pub use log::{Log, Running};

@@ -183,7 +183,8 @@ fn accuracy(teacher: &dyn Classifier) -> f64 {
         images: mnist.join(format!("{name}-images-idx3-ubyte.gz")),
         labels: mnist.join(format!("{name}-labels-idx1-ubyte.gz")),
     };
-    let data = DataPlan { format: Format::Idx, classes: 10, train: None, test: Some(files("t10k")) };
+    let data =
+        DataPlan { format: Format::Idx, classes: 10, size: None, channels: 3, train: None, test: Some(files("t10k")) };
     let digits = data::load(&data, data::Split::Test).unwrap();
     let rows: Vec<usize> = (0..1000).collect();
     let right: usize = rows.chunks(100).map(|rows| right_answers(teacher, &digits, rows)).sum();

@@ -1,0 +1,86 @@
+//! Folders and shards, whole and damaged.
+
+use std::path::{Path, PathBuf};
+
+use limbeck_images::{Channels, Source};
+use tempfile::TempDir;
+
+fn golden(file: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/images").join(file)).unwrap()
+}
+
+fn shard(dir: &TempDir, files: &[(&str, &[u8])]) -> PathBuf {
+    let path = dir.path().join("000000.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.finish().unwrap();
+    path
+}
+
+#[test]
+fn shards_and_folders_give_the_same_images() {
+    let (jpeg, png, webp) = (golden("photo.jpg"), golden("photo.png"), golden("photo.webp"));
+    let dir = TempDir::new().unwrap();
+    let files: [(&str, &[u8]); 8] = [
+        ("train/b.jpg", &jpeg),
+        ("train/b.cls", b"1"),
+        ("train/b.json", b"{}"),
+        ("train/a.cls", b"0\n"),
+        ("train/a.png", &png),
+        ("c.x.WEBP", &webp),
+        ("c.webp", &webp),
+        ("c.cls", b"1"),
+    ];
+    let shards = Source::shards(&[shard(&dir, &files)], 2).unwrap();
+    assert_eq!(shards.classes(), [1, 0, 1]);
+    for (class, name, bytes) in [("0", "a.png", &png), ("1", "b.JPEG", &jpeg), ("1", "c.webp", &webp)] {
+        let folder = dir.path().join("folder").join(class);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), bytes).unwrap();
+        std::fs::write(folder.join("notes.txt"), "no image").unwrap();
+    }
+    let folder = Source::folder(&dir.path().join("folder"), 2).unwrap();
+    assert_eq!((folder.len(), folder.classes()), (3, vec![0, 1, 1]));
+    for channels in [Channels::Rgb, Channels::Grey] {
+        for (row, same) in [(0, 1), (1, 0), (2, 2)] {
+            assert_eq!(shards.image(row, channels).unwrap(), folder.image(same, channels).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_remedy() {
+    let jpeg = golden("photo.jpg");
+    let dir = TempDir::new().unwrap();
+    let message = |files: &[(&str, &[u8])]| Source::shards(&[shard(&dir, files)], 2).unwrap_err().to_string();
+    let found = message(&[("a.jpg", &jpeg), ("a.cls", b"7")]);
+    assert!(
+        found.contains("000000.tar`, sample `a`: `a.cls` holds `7`, not a class below 2: repair the shard"),
+        "{found}"
+    );
+    let found = message(&[("a.jpg", &jpeg)]);
+    assert!(found.contains("it has an image but no `a.cls`"), "{found}");
+    assert!(message(&[("a.jpg", &jpeg), ("a.png", &jpeg), ("a.cls", b"1")]).contains("two images"));
+    assert!(message(&[("a.txt", b"text")]).contains("no image in it"));
+    let files: [(&str, &[u8]); 6] = [
+        ("cut.jpg", &jpeg[..jpeg.len() / 2]),
+        ("cut.cls", b"0"),
+        ("text.jpg", b"no image"),
+        ("text.cls", b"0"),
+        ("empty.png", b""),
+        ("empty.cls", b"0"),
+    ];
+    let source = Source::shards(&[shard(&dir, &files)], 1).unwrap();
+    for (row, part) in [(0, "is a damaged JPEG"), (1, "is neither JPEG nor PNG nor WebP"), (2, "is neither JPEG")] {
+        let found = source.image(row, Channels::Rgb).unwrap_err().to_string();
+        assert!(found.contains("000000.tar`, image `") && found.contains(part), "{found}");
+        assert!(found.ends_with("replace it or take it out"), "{found}");
+    }
+    let classes = Source::folder(dir.path(), 3).unwrap_err().to_string();
+    assert!(classes.contains("0 subfolders, but there are 3 classes"), "{classes}");
+    assert!(Source::folder(&dir.path().join("nowhere"), 3).unwrap_err().to_string().contains("can't be read"));
+}
