@@ -107,6 +107,7 @@ impl<'a> Training<'a> {
             channels: data.shape().0,
             size: data.shape().1,
             normal: data.normal()?,
+            start: plan.start.clone(),
         };
         let log = Log::new(run, None, plan.seed);
         log.rewind(step)?;

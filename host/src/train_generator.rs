@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use limbeck_models::checkpoint;
 use limbeck_models::dit::{Dit, DitConfig};
 use limbeck_models::optim::{Settings, Updater};
+use limbeck_models::weights;
 use limbeck_models::{Params, parallel};
 use rand::Rng;
 use rand_distr::StandardNormal;
@@ -106,7 +107,7 @@ impl<'a> Training<'a> {
         let part = |prefix: &str| saved.as_ref().map(|file| under(&file.tensors, prefix));
         let params = match (part("param."), &plan.start) {
             (Some(tensors), _) => Params::resume(tensors, device),
-            (None, Some(start)) => Params::resume(checkpoint::load(start)?.tensors, device),
+            (None, Some(start)) => Params::resume(weights::load(start)?.tensors, device),
             (None, None) => Params::from_seed(plan.seed, device),
         };
         let model = model(plan, data)?;

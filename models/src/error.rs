@@ -13,6 +13,8 @@ pub enum Error {
     WrongShape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("`{path}` is not a readable safetensors file: {reason}")]
     BadCheckpoint { path: String, reason: String },
+    #[error("`{path}` can't be read as a file of PyTorch's: {reason}")]
+    BadTorchFile { path: String, reason: String },
     #[error("`{path}`: {source}")]
     Io { path: String, source: std::io::Error },
     #[error("{0}")]

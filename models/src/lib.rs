@@ -9,7 +9,10 @@ pub mod ops;
 pub mod optim;
 pub mod parallel;
 pub mod params;
+pub mod preprocess;
 pub mod process;
+pub mod torch;
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use params::{Init, Params};

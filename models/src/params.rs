@@ -29,6 +29,8 @@ enum Source {
     Seed(u64),
     /// Take from these tensors.
     Loaded(Arc<BTreeMap<String, Tensor>>),
+    /// Zeros that take no memory.
+    Sketch,
 }
 
 /// What a network has asked for, by full name.
@@ -36,6 +38,8 @@ enum Source {
 struct Registry {
     parameters: BTreeMap<String, Var>,
     buffers: BTreeMap<String, Var>,
+    /// Every name with its shape, also of frozen parameters.
+    asked: BTreeMap<String, Vec<usize>>,
 }
 
 /// A place in the tree of names from which a network takes its tensors.
@@ -65,6 +69,11 @@ impl Params {
         Self::new(Source::Loaded(Arc::new(tensors)), dtype, device, false)
     }
 
+    /// No values, only names and shapes: building a network on these says what its checkpoint must hold ([`Self::asked`]).
+    pub fn sketch() -> Self {
+        Self::new(Source::Sketch, DType::F32, &Device::Cpu, false)
+    }
+
     fn new(source: Source, dtype: DType, device: &Device, trainable: bool) -> Self {
         Self { source, registry: Arc::default(), prefix: String::new(), dtype, device: device.clone(), trainable }
     }
@@ -72,6 +81,11 @@ impl Params {
     /// The subtree `name` of this place: `params.at("blocks").at(0).at("attn")`.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self { prefix: self.full_name(name), ..self.clone() }
+    }
+
+    /// The same place, but what is asked for from here on is drawn from `seed`, whatever the source was.
+    pub fn fresh(&self, seed: u64) -> Self {
+        Self { source: Source::Seed(seed), ..self.clone() }
     }
 
     pub fn device(&self) -> &Device {
@@ -107,7 +121,7 @@ impl Params {
     /// Whether the source has a tensor of this name below this place (always true for fresh parameters).
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
-            Source::Seed(_) => true,
+            Source::Seed(_) | Source::Sketch => true,
             Source::Loaded(map) => map.contains_key(&self.full_name(name)),
         }
     }
@@ -124,15 +138,16 @@ impl Params {
         all.map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect()
     }
 
+    /// The shape of every tensor that was asked for, by full name.
+    pub fn asked(&self) -> BTreeMap<String, Vec<usize>> {
+        self.registry().asked.clone()
+    }
+
     /// The names in the source that nothing asked for: a sign that the checkpoint is of another network.
     pub fn unused(&self) -> Vec<String> {
         let Source::Loaded(map) = &self.source else { return Vec::new() };
         let registry = self.registry();
-        if !self.trainable {
-            return Vec::new();
-        }
-        let known = |name: &String| registry.parameters.contains_key(name) || registry.buffers.contains_key(name);
-        map.keys().filter(|name| !known(name)).cloned().collect()
+        map.keys().filter(|name| !registry.asked.contains_key(*name)).cloned().collect()
     }
 
     fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {
@@ -144,7 +159,9 @@ impl Params {
     }
 
     fn tensor(&self, full: &str, shape: Shape, init: Init) -> Result<Tensor> {
+        self.registry().asked.insert(full.to_owned(), shape.dims().to_vec());
         match &self.source {
+            Source::Sketch => Ok(Tensor::zeros((), self.dtype, &self.device)?.broadcast_as(shape)?),
             Source::Seed(seed) => Ok(draw(*seed, full, &shape, init, &self.device)?.to_dtype(self.dtype)?),
             Source::Loaded(map) => {
                 let found = map.get(full).ok_or_else(|| Error::MissingTensor { name: full.into() })?;

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DistillConfig {
-    /// The student's network, such as `lenet5`, `resnet8` or `wrn-16-2`. Required.
+    /// The student's network, such as `lenet5`, `resnet8` or `wrn-16-2`; docs/networks.md has them all. Required.
     pub student: String,
+    /// Weights that the student begins with, of this very network: a safetensors file or PyTorch's `.pth`. Default: fresh
+    /// ones, by the seed.
+    pub start: Option<PathBuf>,
     /// Passes over the kept images, 1 to 100000. Required.
     pub epochs: u32,
     /// Images a step, 1 to 100000. Default 64.

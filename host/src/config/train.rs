@@ -23,8 +23,10 @@ pub struct ClassifierTrainConfig {
     /// Every random number of the training follows from it. Default 0.
     #[serde(default)]
     pub seed: u64,
-    /// The network, such as `lenet5`, `resnet8` or `wrn-16-2`. Required.
+    /// The network, such as `lenet5`, `resnet8` or `wrn-16-2`; docs/networks.md has them all. Required.
     pub network: String,
+    /// Weights to go on from, of this very network: a safetensors file or PyTorch's `.pth`. Default: fresh ones, by the seed.
+    pub start: Option<PathBuf>,
     /// Passes over the training images, 1 to 100000. Required.
     pub epochs: u32,
     /// Images a step, 1 to 100000. Default 128.

@@ -111,6 +111,7 @@ impl<'a> Trainer<'a> {
             channels: arm.data.channels,
             size: arm.data.height,
             normal: Normal::of(&arm.data)?,
+            start: plan.distill.start.clone(),
         };
         let saved = saved(&files.run.join(&files.state()))?;
         let teacher = grader.teacher();

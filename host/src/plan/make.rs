@@ -129,6 +129,7 @@ fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
     });
     Ok(DistillPlan {
         student: distill.student,
+        start: distill.start.map(|path| inputs.add("distill.start", &path, Kind::File)).transpose()?,
         epochs: distill.epochs,
         batch: distill.batch,
         temperature: distill.temperature,

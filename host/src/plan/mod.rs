@@ -155,6 +155,8 @@ impl Keep {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DistillPlan {
     pub student: String,
+    #[serde(default)]
+    pub start: Option<PathBuf>,
     pub epochs: u32,
     pub batch: usize,
     pub temperature: f32,

@@ -19,6 +19,8 @@ pub struct ClassifierPlan {
     pub name: String,
     pub seed: u64,
     pub network: String,
+    #[serde(default)]
+    pub start: Option<PathBuf>,
     pub epochs: u32,
     pub batch: usize,
     /// Train on this many images, drawn by seed; `None` is all.
@@ -60,6 +62,7 @@ pub fn plan_classifier(recipe: ClassifierRecipe, base: &Path) -> Result<Classifi
         name: train.name,
         seed: train.seed,
         network: train.network,
+        start: train.start.map(|path| inputs.add("train.start", &path, Kind::File)).transpose()?,
         epochs: train.epochs,
         batch: train.batch,
         images: train.images,
@@ -82,7 +85,7 @@ pub fn plan_generator(recipe: GeneratorRecipe, base: &Path) -> Result<GeneratorT
     let plan = GeneratorTrainPlan {
         name: train.name,
         seed: train.seed,
-        start: train.start.map(|path| inputs.add("train.start", &path, Kind::Weights)).transpose()?,
+        start: train.start.map(|path| inputs.add("train.start", &path, Kind::File)).transpose()?,
         epochs: train.epochs,
         batch: train.batch,
         checkpoint_every: train.checkpoint_every,

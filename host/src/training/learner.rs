@@ -1,12 +1,14 @@
 //! A network with its optimiser: one step at a time, saved and taken up again at any of them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use limbeck_models::Params;
 use limbeck_models::checkpoint::{self, Checkpoint};
 use limbeck_models::classifier::{self, Network, Output};
 use limbeck_models::optim::{Settings, Updater};
+use limbeck_models::weights;
 
 use super::normal::{self, Normal};
 use crate::{Context as _, Error, Result};
@@ -27,6 +29,8 @@ pub struct Spec {
     /// Height and width in pixels.
     pub size: usize,
     pub normal: Normal,
+    /// Weights to begin with, of exactly this network; `None` draws them.
+    pub start: Option<PathBuf>,
 }
 
 /// A network in training.
@@ -39,7 +43,7 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// A network fresh from `seed`, or as it was at the resume point `saved`.
+    /// A network fresh from `seed` or from the weights that `spec` names, or as it was at the resume point `saved`.
     pub fn start(
         spec: Spec,
         seed: u64,
@@ -60,13 +64,22 @@ impl Learner {
         device: &Device,
         beside: impl FnOnce(usize, &Params) -> Result<T>,
     ) -> Result<(Self, T)> {
-        let params = match saved {
-            Some(file) => Params::resume(part(file, PARAMETERS), device),
-            None => Params::from_seed(seed, device),
+        let params = match (saved, &spec.start) {
+            (Some(file), _) => Params::resume(part(file, PARAMETERS), device),
+            (None, Some(start)) => Params::resume(weights::load(start)?.tensors, device),
+            (None, None) => Params::from_seed(seed, device),
         };
-        let network = classifier::build(&spec.network, spec.classes, spec.channels, spec.size, &params)?;
+        let network = classifier::build(&spec.network, spec.classes, spec.channels, spec.size, &params);
+        let network = match (saved, &spec.start) {
+            (None, Some(start)) => {
+                let network = network.context(start.display())?;
+                uses_all(&spec.network, &params).context(start.display())?;
+                network
+            }
+            _ => network?,
+        };
         let blank = Tensor::zeros((1, spec.channels, spec.size, spec.size), DType::F32, device)?;
-        let beside = beside(network.forward(&blank, false)?.features.dim(1)?, &params.at(BESIDE))?;
+        let beside = beside(network.forward(&blank, false)?.features.dim(1)?, &beside_of(saved, seed, &params))?;
         let mut updater = Updater::new(settings, params.parameters())?;
         if let Some(file) = saved {
             updater.restore(&part(file, OPTIMIZER))?;
@@ -126,7 +139,7 @@ impl Learner {
 
     /// The finished network as the bytes of a safetensors file that says how to build it again.
     pub fn export(&self) -> Result<Vec<u8>> {
-        let Spec { network, classes, channels, size, normal } = &self.spec;
+        let Spec { network, classes, channels, size, normal, .. } = &self.spec;
         let entries = [
             ("network", network.clone()),
             ("classes", classes.to_string()),
@@ -137,6 +150,26 @@ impl Learner {
         ];
         let metadata = entries.map(|(key, value)| (key.to_owned(), value)).into();
         Ok(checkpoint::to_bytes(&self.finished(), &metadata)?)
+    }
+}
+
+/// The place for what is learnt along with a network: in a resume point, or fresh.
+fn beside_of(saved: Option<&Checkpoint>, seed: u64, params: &Params) -> Params {
+    match saved {
+        Some(_) => params.at(BESIDE),
+        None => params.fresh(seed).at(BESIDE),
+    }
+}
+
+/// Fails if the file that `params` come from holds more than the network needs: it is of another one.
+fn uses_all(network: &str, params: &Params) -> Result<()> {
+    let unused = params.unused();
+    // PyTorch counts batches in a tensor that no network here needs.
+    match unused.iter().find(|name| !name.ends_with("num_batches_tracked")) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Error::input(format!("`{network}` has no tensor `{name}`: the weights are of another network")))
+        }
     }
 }
 
@@ -158,4 +191,44 @@ pub fn saved(path: &std::path::Path) -> Result<Option<Checkpoint>> {
         return Ok(None);
     }
     checkpoint::load(path).map(Some).context("can't resume")
+}
+
+#[cfg(test)]
+mod tests {
+    use limbeck_models::optim::Rule;
+
+    use super::*;
+
+    fn start(network: &str, classes: usize, seed: u64, start: Option<PathBuf>) -> Result<Learner> {
+        let normal = Normal { mean: vec![0.5], std: vec![0.5] };
+        let spec = Spec { network: network.into(), classes, channels: 1, size: 8, normal, start };
+        let rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let settings = Settings { rule, clip_norm: None, accumulate: 1, ema: None };
+        Learner::start(spec, seed, settings, None, &Device::Cpu)
+    }
+
+    #[test]
+    fn a_training_starts_from_the_weights_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        std::fs::write(&path, start("resnet8", 3, 1, None).unwrap().export().unwrap()).unwrap();
+        let image = Tensor::ones((1, 1, 8, 8), DType::F32, &Device::Cpu).unwrap();
+        let logits = |learner: &Learner| learner.forward(&image, false).unwrap().logits.to_vec2::<f32>().unwrap();
+        let first = logits(&start("resnet8", 3, 1, None).unwrap());
+        assert_eq!(logits(&start("resnet8", 3, 2, Some(path.clone())).unwrap()), first);
+        assert_ne!(logits(&start("resnet8", 3, 2, None).unwrap()), first);
+        for (network, classes, part) in [
+            ("resnet14", 3, "the checkpoint has no tensor `layer1.1.conv1.weight`"),
+            ("resnet8", 4, "`fc.weight` has shape [3, 64], the network needs [4, 64]"),
+            ("mlp", 3, "has no tensor `fc1.weight`"),
+        ] {
+            let error = start(network, classes, 2, Some(path.clone())).err().unwrap();
+            assert!(error.to_string().contains("weights.safetensors: ") && error.to_string().contains(part), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        let larger = folder.path().join("larger.safetensors");
+        std::fs::write(&larger, start("resnet14", 3, 1, None).unwrap().export().unwrap()).unwrap();
+        let message = start("resnet8", 3, 2, Some(larger)).err().unwrap().to_string();
+        assert!(message.contains("`resnet8` has no tensor `layer1.1."), "{message}");
+    }
 }

@@ -2,29 +2,50 @@
 
 use candle_core::{Tensor, Var};
 
-use crate::ops::{BatchStats, Norm, Stretch, Value, batch_norm, conv2d, conv2d_norm, linear};
+use crate::ops::{BatchStats, Norm, Stretch, Value, batch_norm, conv2d, conv2d_norm, layer_norm, linear, relu6, silu};
 use crate::{Error, Init, Params, Result};
 
 /// PyTorch's momentum of running statistics and addend of the variance.
 const MOMENTUM: f64 = 0.1;
 const EPS: f64 = 1e-5;
 
-/// Kernel side, stride and zero padding of a convolution.
+/// Kernel side, stride, zero padding and groups of a convolution.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
     pub kernel: usize,
     pub stride: usize,
     pub padding: usize,
+    pub groups: usize,
 }
 
 impl Window {
+    /// An odd kernel, padded so that stride 1 keeps the size.
+    pub const fn same(kernel: usize, stride: usize) -> Self {
+        Self { kernel, stride, padding: kernel / 2, groups: 1 }
+    }
+
+    /// Without padding.
+    pub const fn valid(kernel: usize, stride: usize) -> Self {
+        Self { kernel, stride, padding: 0, groups: 1 }
+    }
+
     /// 3×3, size kept at stride 1.
     pub const fn three(stride: usize) -> Self {
-        Self { kernel: 3, stride, padding: 1 }
+        Self::same(3, stride)
     }
 
     pub const fn one(stride: usize) -> Self {
-        Self { kernel: 1, stride, padding: 0 }
+        Self::same(1, stride)
+    }
+
+    /// One kernel for each of `channels`: the same number must go in and out.
+    pub const fn depthwise(self, channels: usize) -> Self {
+        Self { groups: channels, ..self }
+    }
+
+    /// Weights behind each output.
+    fn fan_in(self, inputs: usize) -> usize {
+        inputs / self.groups * self.kernel * self.kernel
     }
 }
 
@@ -37,24 +58,42 @@ pub(super) struct Conv {
 impl Conv {
     /// With a bias and `torch.nn.Conv2d`'s own initialisation: uniform in ±1/√fan-in.
     pub fn with_bias(inputs: usize, outputs: usize, window: Window, params: &Params) -> Result<Self> {
-        let init = Init::Uniform(1.0 / ((inputs * window.kernel * window.kernel) as f32).sqrt());
-        let bias = params.param("bias", outputs, init)?;
-        Ok(Self { bias: Some(bias), ..Self::new(inputs, outputs, window, init, params)? })
+        let init = Init::Uniform(1.0 / (window.fan_in(inputs) as f32).sqrt());
+        Self::initialised(inputs, outputs, window, (init, Some(init)), params)
+    }
+
+    /// Without a bias, initialised by `torch.nn.Conv2d` itself.
+    pub fn plain(inputs: usize, outputs: usize, window: Window, params: &Params) -> Result<Self> {
+        let init = Init::Uniform(1.0 / (window.fan_in(inputs) as f32).sqrt());
+        Self::initialised(inputs, outputs, window, (init, None), params)
     }
 
     /// Without a bias, initialised as the reference residual networks are: normal with variance 2 / fan-out.
     pub fn residual(inputs: usize, outputs: usize, window: Window, params: &Params) -> Result<Self> {
-        let init = Init::Normal((2.0 / (outputs * window.kernel * window.kernel) as f32).sqrt());
-        Self::new(inputs, outputs, window, init, params)
+        Self::initialised(inputs, outputs, window, (he(outputs, window), None), params)
     }
 
-    fn new(inputs: usize, outputs: usize, window: Window, init: Init, params: &Params) -> Result<Self> {
-        let weight = params.param("weight", (outputs, inputs, window.kernel, window.kernel), init)?;
-        Ok(Self { weight, bias: None, window })
+    /// The same with a bias that starts at zero.
+    pub fn he_with_bias(inputs: usize, outputs: usize, window: Window, params: &Params) -> Result<Self> {
+        Self::initialised(inputs, outputs, window, (he(outputs, window), Some(Init::Const(0.0))), params)
+    }
+
+    /// Weight and, where one is given, bias drawn as told.
+    pub fn initialised(
+        inputs: usize,
+        outputs: usize,
+        window: Window,
+        (weight, bias): (Init, Option<Init>),
+        params: &Params,
+    ) -> Result<Self> {
+        let shape = (outputs, inputs / window.groups, window.kernel, window.kernel);
+        let bias = bias.map(|init| params.param("bias", outputs, init)).transpose()?;
+        Ok(Self { weight: params.param("weight", shape, weight)?, bias, window })
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(conv2d(x, &self.weight, self.bias.as_ref(), self.window.stride, self.window.padding, 1)?)
+        let Window { stride, padding, groups, .. } = self.window;
+        Ok(conv2d(x, &self.weight, self.bias.as_ref(), stride, padding, groups)?)
     }
 
     /// `conv(x) + residual` as the next step of a stretch; for convolutions without a bias.
@@ -62,8 +101,8 @@ impl Conv {
         if self.bias.is_some() {
             return Err(Error::Config("a convolution with a bias can't be part of a stretch".into()));
         }
-        let Window { stride, padding, .. } = self.window;
-        Ok(stretch.convolution(x, &self.weight, (stride, padding, 1), residual)?)
+        let Window { stride, padding, groups, .. } = self.window;
+        Ok(stretch.convolution(x, &self.weight, (stride, padding, groups), residual)?)
     }
 
     /// `norm(conv(x)) + residual`, through a ReLU if asked: in one pass over memory where nothing is trained.
@@ -75,12 +114,63 @@ impl Conv {
         residual: Option<&Tensor>,
         relu: bool,
     ) -> Result<Tensor> {
-        if train || self.bias.is_some() {
+        if train || self.bias.as_ref().is_some_and(Tensor::track_op) {
             return norm.forward(&self.forward(x)?, train, residual, relu);
         }
         let (mean, var) = (norm.mean.as_detached_tensor(), norm.var.as_detached_tensor());
+        // A bias before a normalisation moves the mean.
+        let mean = self.bias.as_ref().map_or(Ok(mean.clone()), |bias| &mean - bias)?;
         let Window { stride, padding, .. } = self.window;
         Ok(conv2d_norm(x, &self.weight, norm.op(residual, relu), (&mean, &var), stride, padding)?)
+    }
+}
+
+/// `torch.nn.init.kaiming_normal_(mode="fan_out")`, which counts the fan-out as if there were one group.
+fn he(outputs: usize, window: Window) -> Init {
+    Init::Normal((2.0 / (outputs * window.kernel * window.kernel) as f32).sqrt())
+}
+
+/// What follows a normalisation.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Activation {
+    None,
+    Relu,
+    Relu6,
+    Silu,
+}
+
+impl Activation {
+    fn forward(self, x: Tensor) -> Result<Tensor> {
+        Ok(match self {
+            // The normalisation already did the ReLU.
+            Self::None | Self::Relu => x,
+            Self::Relu6 => relu6(&x)?,
+            Self::Silu => silu(&x)?,
+        })
+    }
+}
+
+/// Convolution without bias, batch normalisation, activation.
+pub(super) struct ConvNorm {
+    conv: Conv,
+    norm: BatchNorm,
+    activation: Activation,
+}
+
+impl ConvNorm {
+    pub fn new(conv: Conv, norm: BatchNorm, activation: Activation) -> Self {
+        Self { conv, norm, activation }
+    }
+
+    pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let relu = self.activation == Activation::Relu;
+        self.activation.forward(self.conv.normalised(x, &self.norm, train, None, relu)?)
+    }
+
+    /// With `residual` added after the normalisation; for those without an activation.
+    pub fn forward_onto(&self, x: &Tensor, residual: &Tensor, train: bool) -> Result<Tensor> {
+        let relu = self.activation == Activation::Relu;
+        self.activation.forward(self.conv.normalised(x, &self.norm, train, Some(residual), relu)?)
     }
 }
 
@@ -143,24 +233,50 @@ impl Linear {
     /// `torch.nn.Linear`: weight and bias uniform in ±1/√inputs.
     pub fn new(inputs: usize, outputs: usize, params: &Params) -> Result<Self> {
         let init = Init::Uniform(1.0 / (inputs as f32).sqrt());
-        Self::with_bias(inputs, outputs, init, params)
+        Self::initialised(inputs, outputs, (init, init), params)
     }
 
     /// The weight as in [`Self::new`], the bias zero.
     pub fn zero_bias(inputs: usize, outputs: usize, params: &Params) -> Result<Self> {
-        Self::with_bias(inputs, outputs, Init::Const(0.0), params)
+        let init = Init::Uniform(1.0 / (inputs as f32).sqrt());
+        Self::initialised(inputs, outputs, (init, Init::Const(0.0)), params)
     }
 
-    fn with_bias(inputs: usize, outputs: usize, bias: Init, params: &Params) -> Result<Self> {
-        let init = Init::Uniform(1.0 / (inputs as f32).sqrt());
+    /// Weight and bias drawn as told.
+    pub fn initialised(inputs: usize, outputs: usize, (weight, bias): (Init, Init), params: &Params) -> Result<Self> {
         Ok(Self {
-            weight: params.param("weight", (outputs, inputs), init)?,
+            weight: params.param("weight", (outputs, inputs), weight)?,
             bias: params.param("bias", outputs, bias)?,
         })
     }
 
-    /// `[n, inputs]` → `[n, outputs]`.
+    /// `[.., inputs]` → `[.., outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(linear(x, &self.weight, &self.bias)?)
+    }
+}
+
+/// Layer normalisation over the last dimension, ε = 1e-6 as in the vision transformers.
+pub(super) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl LayerNorm {
+    pub fn new(width: usize, params: &Params) -> Result<Self> {
+        Ok(Self {
+            weight: params.param("weight", width, Init::Const(1.0))?,
+            bias: params.param("bias", width, Init::Const(0.0))?,
+        })
+    }
+
+    /// `[.., width]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(layer_norm(x, &self.weight, &self.bias, 1e-6)?)
+    }
+
+    /// Over the channels of `[n, width, h, w]`.
+    pub fn forward_images(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.forward(&x.permute((0, 2, 3, 1))?)?.permute((0, 3, 1, 2))?)
     }
 }

@@ -51,7 +51,7 @@ impl LeNet {
             32 => 0,
             size => return Err(Error::Config(format!("lenet5 takes images of 28 or 32 px, not {size}"))),
         };
-        let five = |padding| Window { kernel: 5, stride: 1, padding };
+        let five = |padding| Window { padding, ..Window::valid(5, 1) };
         Ok(Self {
             conv1: Conv::with_bias(shape.channels, c1, five(padding), &params.at("conv1"))?,
             conv2: Conv::with_bias(c1, c2, five(0), &params.at("conv2"))?,

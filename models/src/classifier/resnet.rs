@@ -1,4 +1,5 @@
-//! Residual networks of basic blocks: torchvision's ResNet-18/34, and the CIFAR family of three stages.
+//! Residual networks: torchvision's (ResNet-18 to 101, wide ResNet-50-2), the CIFAR family of three stages (CRD's
+//! `resnet8` to `resnet110`, `resnet8x4`, `resnet32x4`), and ResNet-18/34/50 in the four-stage CIFAR form.
 
 use candle_core::Tensor;
 
@@ -16,23 +17,67 @@ pub(super) struct Plan {
     stem_width: usize,
     /// Blocks and width of each stage; every stage after the first halves the image.
     stages: Vec<(usize, usize)>,
+    kind: Kind,
+    names: Names,
 }
 
-/// torchvision's networks. Below 64 px they take the CIFAR form: 3×3 stem of stride 1, no max-pool.
-pub(super) fn torchvision(blocks: [usize; 4], size: usize) -> Plan {
-    let large = size >= 64;
-    Plan {
-        stem: if large { Window { kernel: 7, stride: 2, padding: 3 } } else { Window::three(1) },
-        pool: large,
-        stem_width: 64,
-        stages: blocks.into_iter().zip([64, 128, 256, 512]).collect(),
+/// The two forms of a block.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Two 3×3 convolutions.
+    Basic,
+    /// 1×1, 3×3 (with the stride), 1×1 onto four times the stage's width; `widen` times the width between them.
+    Bottleneck { widen: usize },
+}
+
+impl Kind {
+    /// Channels that leave a block of a stage of this width.
+    fn outputs(self, width: usize) -> usize {
+        match self {
+            Self::Basic => width,
+            Self::Bottleneck { .. } => 4 * width,
+        }
     }
 }
 
-/// The CIFAR family of depth `6 · blocks + 2`; the reference width is 16.
-pub(super) fn cifar(blocks: usize, width: usize) -> Plan {
-    let stages = [width, 2 * width, 4 * width].map(|width| (blocks, width)).to_vec();
-    Plan { stem: Window::three(1), pool: false, stem_width: width, stages }
+/// What the repositories call the two layers on whose names they disagree.
+#[derive(Clone, Copy)]
+struct Names {
+    projection: &'static str,
+    classifier: &'static str,
+}
+
+const TORCHVISION: Names = Names { projection: "downsample", classifier: "fc" };
+const CIFAR: Names = Names { projection: "shortcut", classifier: "linear" };
+
+/// torchvision's networks of basic blocks. Below 64 px they take the CIFAR form: 3×3 stem of stride 1, no max-pool.
+pub(super) fn torchvision(blocks: [usize; 4], size: usize) -> Plan {
+    let large = size >= 64;
+    Plan {
+        stem: if large { Window::same(7, 2) } else { Window::three(1) },
+        pool: large,
+        stem_width: 64,
+        stages: blocks.into_iter().zip([64, 128, 256, 512]).collect(),
+        kind: Kind::Basic,
+        names: TORCHVISION,
+    }
+}
+
+/// torchvision's networks of bottlenecks, their middle `widen` times as wide.
+pub(super) fn bottlenecks(blocks: [usize; 4], widen: usize, size: usize) -> Plan {
+    Plan { kind: Kind::Bottleneck { widen }, ..torchvision(blocks, size) }
+}
+
+/// The four-stage CIFAR form whatever the image size, with the tensor names of CRD's `resnetv2.py`.
+pub(super) fn four_stages(blocks: [usize; 4], deep: bool) -> Plan {
+    let kind = if deep { Kind::Bottleneck { widen: 1 } } else { Kind::Basic };
+    Plan { kind, names: CIFAR, ..torchvision(blocks, 32) }
+}
+
+/// The CIFAR family of depth `6 · blocks + 2`, of the widths of the stem and of three stages.
+pub(super) fn cifar(blocks: usize, [stem_width, stages @ ..]: [usize; 4]) -> Plan {
+    let stages = stages.map(|width| (blocks, width)).to_vec();
+    Plan { stem: Window::three(1), pool: false, stem_width, stages, kind: Kind::Basic, names: TORCHVISION }
 }
 
 pub(super) struct ResNet {
@@ -51,12 +96,13 @@ impl ResNet {
             let params = params.at(format!("layer{}", stage + 1));
             for i in 0..count {
                 let stride = if stage > 0 && i == 0 { 2 } else { 1 };
-                blocks.push(Block::new(inputs, width, stride, &params.at(i))?);
-                inputs = width;
+                blocks.push(Block::new(plan, inputs, width, stride, &params.at(i))?);
+                inputs = plan.kind.outputs(width);
             }
         }
         let stem = Stem { conv1, bn1 };
-        Ok(Self { stem, pool: plan.pool, blocks, fc: Linear::new(inputs, shape.classes, &params.at("fc"))? })
+        let fc = Linear::new(inputs, shape.classes, &params.at(plan.names.classifier))?;
+        Ok(Self { stem, pool: plan.pool, blocks, fc })
     }
 }
 
@@ -84,41 +130,53 @@ impl Layers for Stem {
     }
 }
 
-/// conv-bn-relu-conv-bn, added to the (projected) input, relu.
+/// Convolutions, each normalised and through a ReLU; the last is added to the (projected) input before its ReLU.
 struct Block {
-    conv1: Conv,
-    bn1: BatchNorm,
-    conv2: Conv,
-    bn2: BatchNorm,
-    downsample: Option<(Conv, BatchNorm)>,
+    convs: Vec<(Conv, BatchNorm)>,
+    project: Option<(Conv, BatchNorm)>,
 }
 
 impl Block {
-    fn new(inputs: usize, outputs: usize, stride: usize, params: &Params) -> Result<Self> {
-        let downsample = if stride == 1 && inputs == outputs {
+    fn new(plan: &Plan, inputs: usize, width: usize, stride: usize, params: &Params) -> Result<Self> {
+        let outputs = plan.kind.outputs(width);
+        let layers = match plan.kind {
+            Kind::Basic => vec![(inputs, width, Window::three(stride)), (width, width, Window::three(1))],
+            Kind::Bottleneck { widen } => {
+                let middle = width * widen;
+                vec![
+                    (inputs, middle, Window::one(1)),
+                    (middle, middle, Window::three(stride)),
+                    (middle, outputs, Window::one(1)),
+                ]
+            }
+        };
+        let layer = |(i, (inputs, outputs, window)): (usize, (usize, usize, Window))| -> Result<_> {
+            let conv = Conv::residual(inputs, outputs, window, &params.at(format!("conv{}", i + 1)))?;
+            Ok((conv, BatchNorm::new(outputs, &params.at(format!("bn{}", i + 1)))?))
+        };
+        let convs = layers.into_iter().enumerate().map(layer).collect::<Result<_>>()?;
+        let project = if stride == 1 && inputs == outputs {
             None
         } else {
-            let params = params.at("downsample");
+            let params = params.at(plan.names.projection);
             let conv = Conv::residual(inputs, outputs, Window::one(stride), &params.at(0))?;
             Some((conv, BatchNorm::new(outputs, &params.at(1))?))
         };
-        Ok(Self {
-            conv1: Conv::residual(inputs, outputs, Window::three(stride), &params.at("conv1"))?,
-            bn1: BatchNorm::new(outputs, &params.at("bn1"))?,
-            conv2: Conv::residual(outputs, outputs, Window::three(1), &params.at("conv2"))?,
-            bn2: BatchNorm::new(outputs, &params.at("bn2"))?,
-            downsample,
-        })
+        Ok(Self { convs, project })
     }
 }
 
 impl Layers for Block {
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
-        let skip = match &self.downsample {
+        let skip = match &self.project {
             None => x.clone(),
             Some((conv, bn)) => flow.conv_norm((conv, bn), &x, None, false)?,
         };
-        let inner = flow.conv_norm((&self.conv1, &self.bn1), &x, None, true)?;
-        flow.conv_norm((&self.conv2, &self.bn2), &inner, Some(&skip), true)
+        let mut y = x;
+        for (i, (conv, bn)) in self.convs.iter().enumerate() {
+            let residual = (i + 1 == self.convs.len()).then_some(&skip);
+            y = flow.conv_norm((conv, bn), &y, residual, true)?;
+        }
+        Ok(y)
     }
 }

@@ -32,6 +32,32 @@ pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     if applies(x) { x.apply_op1(AvgPool(window)) } else { x.avg_pool2d_with_stride(kernel, stride) }
 }
 
+/// `torch.nn.AdaptiveAvgPool2d(size)`: output row `i` is the mean of input rows `⌊i·h/size⌋` to `⌈(i+1)·h/size⌉`, columns
+/// likewise; `[n, c, h, w]` → `[n, c, size, size]`. Images smaller than `size` are stretched.
+pub fn adaptive_avg_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    if (h, w) == (size, size) {
+        return Ok(x.clone());
+    }
+    if size == 0 || h == 0 || w == 0 {
+        bail!("images {:?} can't be averaged into {size} × {size}", x.dims())
+    }
+    // Means of ranges of rows are a matrix product from the left, of columns one from the right.
+    let means = |from: usize| -> Result<Tensor> {
+        let mut matrix = vec![0.0_f32; size * from];
+        for (i, row) in matrix.chunks_exact_mut(from).enumerate() {
+            let range = i * from / size..((i + 1) * from).div_ceil(size);
+            let share = 1.0 / range.len() as f32;
+            row[range].fill(share);
+        }
+        Tensor::from_vec(matrix, (size, from), x.device())?.to_dtype(x.dtype())
+    };
+    let columns = x.reshape((n * c * h, w))?.matmul(&means(w)?.t()?)?; // [n·c·h, size]
+    let columns = columns.reshape((n * c, h, size))?;
+    let rows = means(h)?.broadcast_left(n * c)?.contiguous()?.matmul(&columns)?; // [n·c, size, size]
+    rows.reshape((n, c, size, size))
+}
+
 /// The mean of each plane, `[n, c, h, w]` → `[n, c]`.
 pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
     let (n, c, _, _) = x.dims4()?;

@@ -3,6 +3,7 @@
 mod batch_norm;
 mod conv;
 mod golden;
+mod mobile;
 mod pool;
 mod stretch;
 mod transformer;

@@ -7,7 +7,7 @@ use crate::{assert_close, random};
 
 /// Compares output and gradients of `f` in f32 and f64 at inputs of these shapes.
 #[track_caller]
-fn check(what: &str, device: &Device, shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Tensor) {
+pub fn check(what: &str, device: &Device, shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Tensor) {
     let inputs: Vec<Tensor> = shapes.iter().enumerate().map(|(i, shape)| random(i as u64, shape, device)).collect();
     let run = |dtype: DType| {
         let vars: Vec<Var> = inputs.iter().map(|t| Var::from_tensor(&t.to_dtype(dtype).unwrap()).unwrap()).collect();

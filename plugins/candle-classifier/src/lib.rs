@@ -1,5 +1,6 @@
 //! Teachers whose networks Limbeck has itself, run by candle. The network's name, its sizes and its normalisation come
-//! from the checkpoint that `limbeck train classifier` wrote; the recipe's `config` table can replace each of them.
+//! from the checkpoint that `limbeck train classifier` wrote; the recipe's `config` table can replace each of them. Of other
+//! checkpoints, PyTorch's among them, the tensors tell the network and its sizes, and the recipe the normalisation.
 
 mod settings;
 
@@ -9,7 +10,7 @@ use limbeck_backend::{
     Result, export_backend,
 };
 use limbeck_models::classifier::{self, Network};
-use limbeck_models::{Params, checkpoint};
+use limbeck_models::{Params, weights};
 
 use self::settings::{Config, Settings};
 
@@ -33,13 +34,21 @@ impl Backend for CandleClassifier {
 
     fn create(host: &Host, config: &serde_json::Value) -> Result<Self> {
         let config = Config::parse(config)?;
-        let stored = checkpoint::load(&config.weights).map_err(shown)?;
+        let stored = weights::load(&config.weights).map_err(shown)?;
         let named = |error: Error| Error::new(format!("`{}`: {error}", config.weights.display()));
-        let settings = Settings::new(&config, &|key| stored.entry(key)).map_err(named)?;
+        let detect = || classifier::detect(&stored.tensors).map_err(shown);
+        let settings = Settings::new(&config, &|key| stored.entry(key), &detect).map_err(named)?;
         let params = Params::frozen(stored.tensors, DType::F32, &Device::Cpu);
         let Settings { network, classes, channels, size, .. } = &settings;
         let network = classifier::build(network, *classes, *channels, *size, &params);
         let network = network.map_err(|error| named(shown(error)))?;
+        let unused: Vec<_> =
+            params.unused().into_iter().filter(|name| !name.ends_with("num_batches_tracked")).take(8).collect();
+        if !unused.is_empty() {
+            let message =
+                format!("{} has no use for tensors of its checkpoint: {}", settings.network, unused.join(", "));
+            host.log(Level::Warn, &message);
+        }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(host.max_threads())
             .thread_name(|index| format!("teacher-{index}"))
@@ -51,10 +60,10 @@ impl Backend for CandleClassifier {
     }
 
     fn describe(&self) -> Description {
-        let Settings { network, classes, channels, size, .. } = &self.settings;
+        let Settings { network, classes, channels, input, .. } = &self.settings;
         Description {
             classes: *classes,
-            input: InputSize { channels: *channels, height: *size, width: *size },
+            input: InputSize { channels: *channels, height: *input, width: *input },
             features: Some(self.features),
             variance: false,
             network: Some(network.clone()),
@@ -78,11 +87,11 @@ impl Classifier for CandleClassifier {
         logits: &mut Output<'_>,
         features: Option<&mut Output<'_>>,
     ) -> Result<()> {
-        // Candle owns its memory, so the images must be copied once: normalising them is that copy.
-        let normalised = self.settings.normalise(images.f32s()?);
-        let shape = images.shape().to_vec();
+        // Candle owns its memory, so the images must be copied once: preparing them is that copy.
+        let Settings { channels, size, .. } = self.settings;
+        let (pixels, shape) = (images.f32s()?, (images.shape()[0], channels, size, size));
         let found = self.pool.install(|| {
-            let images = Tensor::from_vec(normalised, shape, &Device::Cpu)?;
+            let images = Tensor::from_vec(self.settings.prepare(pixels), shape, &Device::Cpu)?;
             self.network.forward(&images, false)
         });
         let found = found.map_err(shown)?;
@@ -96,7 +105,10 @@ impl Classifier for CandleClassifier {
 
 impl Differentiable for CandleClassifier {
     fn vjp(&self, _exec: &Exec, images: &Input<'_>, d_logits: &Input<'_>, d_images: &mut Output<'_>) -> Result<()> {
-        let (normalised, shape) = (self.settings.normalise(images.f32s()?), images.shape().to_vec());
+        if self.settings.resizes() {
+            return Err(Error::new("there are no image gradients through a resize: leave out `input` and `resize`"));
+        }
+        let (normalised, shape) = (self.settings.prepare(images.f32s()?), images.shape().to_vec());
         let direction = d_logits.f32s()?;
         let gradient = self.pool.install(|| {
             let images = Var::from_vec(normalised, shape, &Device::Cpu)?;

@@ -1,0 +1,132 @@
+//! VGG: torchvision's, with three large linear layers, and the CIFAR form of the distillation papers with one small one.
+
+use candle_core::Tensor;
+
+use super::layers::{BatchNorm, Conv, Linear, Window};
+use super::{Network, Output, Shape};
+use crate::ops::{adaptive_avg_pool2d, global_avg_pool, max_pool2d};
+use crate::{Init, Params, Result};
+
+/// Channels of the five stages of both forms.
+const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
+
+/// 3×3 convolutions in each stage, by depth.
+pub(super) fn stages(depth: usize) -> [usize; 5] {
+    match depth {
+        8 => [1, 1, 1, 1, 1],
+        11 => [1, 1, 2, 2, 2],
+        13 => [2, 2, 2, 2, 2],
+        16 => [2, 2, 3, 3, 3],
+        _ => [2, 2, 4, 4, 4],
+    }
+}
+
+/// A convolution with or without normalisation, then a ReLU.
+struct Layer {
+    conv: Conv,
+    norm: Option<BatchNorm>,
+}
+
+impl Layer {
+    fn new(inputs: usize, outputs: usize, norm: bool, params: &Params, index: usize) -> Result<Self> {
+        let conv = Conv::he_with_bias(inputs, outputs, Window::three(1), &params.at(index))?;
+        let norm = if norm { Some(BatchNorm::new(outputs, &params.at(index + 1))?) } else { None };
+        Ok(Self { conv, norm })
+    }
+
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        match &self.norm {
+            Some(norm) => self.conv.normalised(x, norm, train, None, true),
+            None => Ok(self.conv.forward(x)?.relu()?),
+        }
+    }
+}
+
+/// torchvision's: features after each of five stages halved, averaged into 7×7, two hidden layers of 4096.
+pub(super) struct Vgg {
+    stages: Vec<Vec<Layer>>,
+    hidden: [Linear; 2],
+    last: Linear,
+}
+
+impl Vgg {
+    pub fn new(shape: Shape, depth: usize, norm: bool, params: &Params) -> Result<Self> {
+        let features = params.at("features");
+        let (mut all, mut inputs, mut index) = (Vec::new(), shape.channels, 0);
+        for (count, width) in stages(depth).into_iter().zip(WIDTHS) {
+            let mut layers = Vec::new();
+            for _ in 0..count {
+                layers.push(Layer::new(inputs, width, norm, &features, index)?);
+                inputs = width;
+                // Convolution, normalisation and ReLU are counted.
+                index += if norm { 3 } else { 2 };
+            }
+            all.push(layers);
+            index += 1; // the pooling
+        }
+        let init = (Init::Normal(0.01), Init::Const(0.0));
+        let linear =
+            |inputs, outputs, index| Linear::initialised(inputs, outputs, init, &params.at("classifier").at(index));
+        let hidden = [linear(512 * 7 * 7, 4096, 0)?, linear(4096, 4096, 3)?];
+        Ok(Self { stages: all, hidden, last: linear(4096, shape.classes, 6)? })
+    }
+}
+
+impl Network for Vgg {
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
+        let mut x = x.clone();
+        for layers in &self.stages {
+            for layer in layers {
+                x = layer.forward(&x, train)?;
+            }
+            x = max_pool2d(&x, 2, 2, 0)?;
+        }
+        let mut features = adaptive_avg_pool2d(&x, 7)?.flatten_from(1)?; // [n, 25088]
+        for layer in &self.hidden {
+            features = layer.forward(&features)?.relu()?; // [n, 4096]
+        }
+        Ok(Output { logits: self.last.forward(&features)?, features })
+    }
+}
+
+/// The CIFAR form: batch normalisation, the mean of the last stage, one linear layer.
+pub(super) struct CifarVgg {
+    stages: Vec<Vec<Layer>>,
+    /// Whether the images are large enough that the fourth stage is halved as well.
+    large: bool,
+    classifier: Linear,
+}
+
+impl CifarVgg {
+    pub fn new(shape: Shape, depth: usize, params: &Params) -> Result<Self> {
+        let (mut all, mut inputs) = (Vec::new(), shape.channels);
+        for (stage, (count, width)) in stages(depth).into_iter().zip(WIDTHS).enumerate() {
+            let params = params.at(format!("block{stage}"));
+            let mut layers = Vec::new();
+            for i in 0..count {
+                layers.push(Layer::new(inputs, width, true, &params, 3 * i)?);
+                inputs = width;
+            }
+            all.push(layers);
+        }
+        let init = (Init::Normal(0.01), Init::Const(0.0));
+        let classifier = Linear::initialised(inputs, shape.classes, init, &params.at("classifier"))?;
+        Ok(Self { stages: all, large: shape.size >= 64, classifier })
+    }
+}
+
+impl Network for CifarVgg {
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
+        let mut x = x.clone();
+        for (stage, layers) in self.stages.iter().enumerate() {
+            for layer in layers {
+                x = layer.forward(&x, train)?;
+            }
+            if stage < 3 || (stage == 3 && self.large) {
+                x = max_pool2d(&x, 2, 2, 0)?;
+            }
+        }
+        let features = global_avg_pool(&x)?; // [n, 512]
+        Ok(Output { logits: self.classifier.forward(&features)?, features })
+    }
+}

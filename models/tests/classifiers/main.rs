@@ -1,0 +1,7 @@
+//! The networks against PyTorch, and how they are found by name and by tensors.
+
+mod detect;
+mod names;
+mod parity;
+mod pytorch;
+mod students;

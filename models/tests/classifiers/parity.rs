@@ -1,0 +1,125 @@
+//! Every network against PyTorch (`tests/golden/make_classifiers.py`): the same weights, recomputed from names, must give
+//! the same logits and features.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use candle_core::{DType, Device, Tensor};
+use limbeck_models::checkpoint::{self, Checkpoint};
+use limbeck_models::{Params, classifier};
+
+/// Of the largest element, for logits and features.
+const TOLERANCE: f32 = 1e-4;
+
+/// The networks for digits, whose plugin in C computes the same numbers (host/tests/backends).
+const WITHOUT_GOLDEN: &[&str] = &["mlp", "lenet5", "lenet5-half"];
+
+fn golden() -> &'static Checkpoint {
+    static GOLDEN: OnceLock<Checkpoint> = OnceLock::new();
+    GOLDEN.get_or_init(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/classifiers.safetensors");
+        checkpoint::load(&path).unwrap()
+    })
+}
+
+/// Uniform in [-1, 1), 24 bits: FNV-1a of the name seeds SplitMix64. The script's `values`.
+fn uniform(name: &str, count: usize) -> impl Iterator<Item = f32> {
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, hash);
+    (1..=count as u64).map(move |i| {
+        let mut z = seed.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        (z >> 40) as f32 / (1 << 23) as f32 - 1.0
+    })
+}
+
+/// The script's `weights`.
+fn weights(name: &str, shape: &[usize], gain: f64) -> Tensor {
+    let (offset, scale) = match shape {
+        _ if name.ends_with("running_var") => (1.0, 0.5),
+        [_, rest @ .., last] => {
+            let fan_in = rest.iter().product::<usize>() * last;
+            (0.0, (gain * (6.0 / fan_in as f64).sqrt()) as f32)
+        }
+        _ if name.ends_with("weight") => (0.75, 0.25),
+        _ => (0.0, 0.2),
+    };
+    let values = uniform(name, shape.iter().product()).map(|u| offset + scale * u).collect::<Vec<f32>>();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// The script's `images`, `[2, 3, size, size]`.
+fn images(size: usize) -> Tensor {
+    let side = size / 8;
+    let patches: Vec<f32> = uniform("patches", 6 * side * side).collect();
+    let pixels = uniform("noise", 6 * size * size).enumerate().map(|(i, noise)| {
+        let (plane, y, x) = (i / (size * size), i / size % size, i % size);
+        2.0 * patches[(plane * side + y / 8) * side + x / 8] + noise
+    });
+    Tensor::from_vec(pixels.collect::<Vec<f32>>(), (2, 3, size, size), &Device::Cpu).unwrap()
+}
+
+/// The largest difference over the largest value.
+fn error(found: &Tensor, expected: &Tensor) -> f32 {
+    assert_eq!(found.dims(), expected.dims());
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (found, expected) = (flat(found), flat(expected));
+    let scale = expected.iter().fold(0f32, |max, v| max.max(v.abs()));
+    let errors = found.iter().zip(&expected).map(|(f, e)| (f - e).abs() / scale);
+    errors.fold(0f32, |max, error| if error > max || error.is_nan() { error } else { max })
+}
+
+#[track_caller]
+fn check(name: &str) {
+    let golden = golden();
+    let shapes: BTreeMap<String, Vec<usize>> = serde_json::from_str(&golden.metadata[name]).unwrap();
+    let size = golden.metadata[&format!("{name}.size")].parse().unwrap();
+    let gain = golden.metadata[&format!("{name}.gain")].parse().unwrap();
+    let tensors: BTreeMap<_, _> = shapes.iter().map(|(key, shape)| (key.clone(), weights(key, shape, gain))).collect();
+    let params = Params::frozen(tensors, DType::F32, &Device::Cpu);
+    let network = classifier::build(name, 10, 3, size, &params).unwrap();
+    assert_eq!(params.unused(), Vec::<String>::new(), "{name} does not use every tensor of PyTorch's");
+    let found = network.forward(&images(size), false).unwrap();
+    let logits = error(&found.logits, &golden.tensors[&format!("{name}.logits")]);
+    let features = error(&found.features, &golden.tensors[&format!("{name}.features")]);
+    let learnt = shapes.iter().filter(|(key, _)| !key.contains(".running_"));
+    let count: usize = learnt.map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    // With --nocapture, the rows of docs/networks.md.
+    println!("| `{name}` | {:.2} M | {size} | {logits:.1e} | {features:.1e} |", count as f64 / 1e6);
+    assert!(logits <= TOLERANCE && features <= TOLERANCE, "{name}: logits {logits:e}, features {features:e}");
+}
+
+macro_rules! families {
+    ($($family:ident: $($name:literal)*;)*) => {
+        $(#[test]
+        fn $family() {
+            for name in [$($name),*] {
+                check(name);
+            }
+        })*
+
+        const CHECKED: &[&str] = &[$($($name),*),*];
+    };
+}
+
+families! {
+    cifar_resnets: "resnet8" "resnet8-half" "resnet14" "resnet20" "resnet32" "resnet44" "resnet56" "resnet110"
+        "resnet8x4" "resnet32x4";
+    cifar_resnets_of_four_stages: "cifar-resnet18" "cifar-resnet34" "cifar-resnet50";
+    wide_resnets: "wrn-16-1" "wrn-16-2" "wrn-40-1" "wrn-40-2";
+    cifar_vggs: "cifar-vgg8" "cifar-vgg11" "cifar-vgg13" "cifar-vgg16" "cifar-vgg19";
+    resnets: "resnet18" "resnet34" "resnet50" "resnet101" "wide_resnet50_2";
+    vggs: "vgg11" "vgg13" "vgg16" "vgg19" "vgg11_bn" "vgg13_bn" "vgg16_bn" "vgg19_bn";
+    mobile_networks: "mobilenet_v2" "shufflenet_v2_x1_0" "efficientnet_b0";
+    transformers_and_their_like: "vit_b_16" "convnext_tiny";
+}
+
+#[test]
+fn every_network_is_checked() {
+    let missing: Vec<_> =
+        classifier::names().filter(|name| !CHECKED.contains(name) && !WITHOUT_GOLDEN.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

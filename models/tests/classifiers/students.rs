@@ -1,0 +1,103 @@
+//! Networks to be trained: how they start, and that each takes a step.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{D, Device, Tensor};
+use limbeck_models::optim::{Optimizer, Rule};
+use limbeck_models::{Params, classifier};
+
+/// Spread and largest magnitude of each tensor that PyTorch draws (`tests/golden/make_inits.py`).
+type Drawn = BTreeMap<String, [f64; 2]>;
+
+fn drawn(values: &[f32]) -> [f64; 2] {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+    let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
+    [variance.sqrt(), values.iter().fold(0f64, |max, &v| max.max(f64::from(v.abs())))]
+}
+
+#[test]
+fn fresh_parameters_are_drawn_as_pytorch_draws_them() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/inits.json");
+    let golden: BTreeMap<String, Drawn> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(golden.len() >= 12, "{}", golden.len());
+    for (network, expected) in golden {
+        let params = Params::from_seed(1, &Device::Cpu);
+        classifier::build(&network, 1000, 3, classifier::usual_size(&network).unwrap(), &params).unwrap();
+        let state = params.state();
+        assert_eq!(state.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{network}");
+        for (name, [std, most]) in expected {
+            let values = state[&name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let (found, count) = (drawn(&values), values.len() as f64);
+            let what =
+                format!("{network}, `{name}` of {count}: [spread, most] is {found:?}, PyTorch's [{std}, {most}]");
+            // Both are samples: five standard errors of each, and more where tails are cut off.
+            assert!((found[0] - std).abs() <= std * (7.0 / count.sqrt() + 0.01) + 1e-9, "{what}");
+            if std == 0.0 || most / std < 1.8 {
+                // Constant or uniform: the bound shows.
+                assert!((found[1] - most).abs() <= most * (10.0 / count).min(1.0) + 1e-9, "{what}");
+            }
+        }
+    }
+}
+
+/// By how much one step is to lower the loss, by its gradient: little enough that the curvature does not show.
+const FALL: f64 = 1e-3;
+
+/// One step of gradient descent on a mean cross-entropy: every parameter gets a finite gradient, and the loss falls by about
+/// as much as the gradient says.
+fn takes_a_step(network: &str, size: usize) {
+    let params = Params::from_seed(3, &Device::Cpu);
+    let built = classifier::build(network, 5, 3, size, &params).unwrap();
+    let pixels = (0..4 * 3 * size * size)
+        .map(|i| ((i * 7919 % 1000) as f32 / 500.0 - 1.0) * (1.0 + (i / (3 * size * size)) as f32));
+    let images = Tensor::from_vec(pixels.collect::<Vec<_>>(), (4, 3, size, size), &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[0_u32, 1, 2, 3], &Device::Cpu).unwrap().unsqueeze(1).unwrap();
+    let loss = || {
+        let logits = built.forward(&images, true).unwrap().logits;
+        let sum = logits.exp().unwrap().sum_keepdim(D::Minus1).unwrap().log().unwrap();
+        (sum - logits.gather(&labels, 1).unwrap()).unwrap().mean_all().unwrap()
+    };
+    let first = loss();
+    let gradients = first.backward().unwrap();
+    let mut squared = 0.0;
+    for (name, var) in params.parameters() {
+        let gradient = gradients.get(&var).unwrap_or_else(|| panic!("{network}: `{name}` has no gradient"));
+        let sum = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(sum.is_finite(), "{network}: the gradient of `{name}` is {sum}");
+        squared += f64::from(sum);
+    }
+    let rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    Optimizer::new(rule, params.parameters()).unwrap().step(&gradients, FALL / squared).unwrap();
+    let (first, second) = (first.to_scalar::<f32>().unwrap(), loss().to_scalar::<f32>().unwrap());
+    let fall = f64::from(first - second) / FALL;
+    assert!(
+        (0.5..1.5).contains(&fall),
+        "{network}: the loss went from {first} to {second}, {fall} of what was expected"
+    );
+    for (name, tensor) in params.state() {
+        let sum = tensor.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(sum.is_finite(), "{network}: `{name}` is {sum} after a step");
+    }
+}
+
+/// One of each family and form, on small images.
+#[test]
+fn every_family_takes_a_step() {
+    for (network, size) in [
+        ("resnet8x4", 32),
+        ("resnet56", 16),
+        ("cifar-resnet50", 16),
+        ("wrn-40-2", 16),
+        ("cifar-vgg19", 16),
+        ("resnet50", 64),
+        ("mobilenet_v2", 64),
+        ("shufflenet_v2_x1_0", 64),
+        ("efficientnet_b0", 64),
+        ("vit_b_16", 32),
+        ("convnext_tiny", 64),
+    ] {
+        takes_a_step(network, size);
+    }
+}
