@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use candle_core::Device;
-use limbeck::backend::{Finding, Services, Verdict, list, self_test};
-use serde_json::json;
+use limbeck::backend::list;
+use serde::Deserialize;
 
 use crate::support::{Hostile, built_library, root};
 
@@ -18,18 +17,40 @@ const SOUND: [(&str, &str); 2] = [
     ("RAN", "for (int64_t i = 0; i < 3 * in->shape[0]; i++) logits[i] = ((const float *)in->data)[i / 3 * 4 + i % 3]"),
 ];
 
-/// The findings about a plugin whose run ends with `body`.
+/// What the command tells in JSON.
+#[derive(Debug, Deserialize)]
+struct Told {
+    findings: Vec<Finding>,
+    speed: Vec<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Finding {
+    test: String,
+    verdict: String,
+    found: String,
+    remedy: String,
+}
+
+/// The self-test in a process of its own: it measures how much of the process's time a plugin takes.
+fn check(arguments: &[&str]) -> Told {
+    let (_, stdout, stderr) = limbeck(&[&["backend", "check", "--json"], arguments].concat());
+    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout} {stderr}"))
+}
+
+/// The findings about a plugin whose run ends with `body`, and which has other bodies besides.
 fn findings(body: &str, more: &[(&str, &str)]) -> Vec<Finding> {
     let ran = format!("{}; {body}", SOUND[1].1);
-    let plugin = Hostile::new(&[&[SOUND[0], ("RAN", ran.as_str())], more].concat());
-    let services = Services { max_threads: 2, ..Services::default() };
-    self_test(&plugin.path(), &json!({}), None, &Device::Cpu, &services).unwrap().findings
+    let sound = [SOUND[0], ("RAN", ran.as_str())];
+    let kept = sound.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+    let plugin = Hostile::new(&kept.chain(more.iter().copied()).collect::<Vec<_>>());
+    check(&[&plugin.path().display().to_string()]).findings
 }
 
 /// The one failure is in this test, and says this.
 #[track_caller]
 fn fails(findings: &[Finding], test: &str, found: &str, remedy: &str) {
-    let failed: Vec<_> = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).collect();
+    let failed: Vec<_> = findings.iter().filter(|finding| finding.verdict == "failed").collect();
     let finding = failed.iter().find(|finding| finding.test == test);
     let finding = finding.unwrap_or_else(|| panic!("no failure of `{test}` in {findings:#?}"));
     assert!(finding.found.contains(found), "expected `{found}` in {finding:?}");
@@ -39,7 +60,7 @@ fn fails(findings: &[Finding], test: &str, found: &str, remedy: &str) {
 #[test]
 fn a_sound_plugin_passes_everything() {
     let findings = findings("(void)0", &[]);
-    let not_passed: Vec<_> = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).collect();
+    let not_passed: Vec<_> = findings.iter().filter(|finding| finding.verdict == "failed").collect();
     assert!(not_passed.is_empty(), "{not_passed:#?}");
     assert_eq!(findings.len(), 9, "{findings:#?}");
 }
@@ -87,18 +108,20 @@ fn threads() {
 #[test]
 fn the_candle_teacher_passes_and_the_panicking_one_does_not() {
     let weights = root().join("assets/mnist/teacher-middle.safetensors");
-    let test = |plugin: &Path, weights: Option<&Path>, config| {
-        self_test(plugin, &config, weights, &Device::Cpu, &Services::default())
-    };
-    let tested = test(&built_library("candle_classifier"), Some(&weights), json!({})).unwrap();
-    assert_eq!(tested.failures(), 0, "{:#?}", tested.findings);
-    assert!(tested.speed.iter().any(|speed| speed.batch == 64 && speed.images_per_second > 0.0));
+    let candle = built_library("candle_classifier").display().to_string();
+    let tested = check(&[&candle, "--weights", &weights.display().to_string()]);
+    let failed: Vec<_> = tested.findings.iter().filter(|finding| finding.verdict == "failed").collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(tested.findings.iter().any(|finding| finding.test == "against finite differences"));
+    assert_eq!(tested.speed.len(), 6, "two operations, three sizes of batch");
 
-    let tested = test(&built_library("hostile_backend"), None, json!({ "panic-in": "classify" })).unwrap();
+    let hostile = built_library("hostile_backend").display().to_string();
+    let tested = check(&[&hostile, "--config", "panic-in=classify"]);
     fails(&tested.findings, "shapes and values", "it panicked: in classify", "");
     assert_eq!((tested.findings.len(), tested.speed.len()), (1, 0), "nothing more can be said: {tested:#?}");
-    let refused = test(&built_library("hostile_backend"), None, json!({ "panic-in": "create" }));
-    assert!(refused.unwrap_err().to_string().contains("can't be set up: it panicked"));
+    let (code, _, stderr) = limbeck(&["backend", "check", &hostile, "--config", "panic-in=create"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("can't be set up: it panicked"), "{stderr}");
 }
 
 #[test]

@@ -69,7 +69,8 @@ pub struct Speed {
 }
 
 /// Loads the plugin at `path`, whatever its hash is, makes instances with `config` and `weights`, and tries each of its
-/// operations. This runs the plugin's code, and takes a few seconds and some hundred images.
+/// operations. This runs the plugin's code, and takes a few seconds and some hundred images. Nothing else should be at work
+/// in this process meanwhile: what a plugin takes of the processor is measured for the whole process.
 ///
 /// Fails when the plugin can't be loaded or set up, with the message that a run would give.
 pub fn self_test(

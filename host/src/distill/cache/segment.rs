@@ -79,6 +79,9 @@ impl Segment {
 
     /// The logits of one entry.
     pub(super) fn read(&self, entry: usize) -> std::io::Result<Vec<f32>> {
+        if entry >= self.keys.len() {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
         let mut raw = vec![0; 4 * self.width];
         let start = HEAD + self.keys.len() * KEY + entry * raw.len();
         self.file.read_exact_at(&mut raw, start as u64)?;
