@@ -1,18 +1,22 @@
 //! Guests that mean harm: each ends with a clear error, and the host is sound afterwards. The cases are those of the
 //! list in the policy interface.
 
+#[path = "hostile/fuzz.rs"]
+mod fuzz;
 #[path = "hostile/guest.rs"]
 mod guest;
+#[path = "hostile/more.rs"]
+mod more;
 
 use std::time::{Duration, Instant};
 
 use guest::{Guest, REPLY, batch, env, kept, limits, memory, open, quiet};
 use limbeck::policy::{Found, Limits, PolicyError, When};
-use proptest::prelude::*;
 
 const FOREVER: &str = "(loop $again (br $again)) (unreachable)";
 
 /// That the result is this error, and that its message names the file.
+#[macro_export]
 macro_rules! refused {
     ($result:expr, $pattern:pat $(if $guard:expr)?) => {{
         let error = $result.map(drop).expect_err("the guest must be refused");
@@ -387,28 +391,5 @@ fn two_copies_do_not_see_each_other() {
         for copy in &mut copies {
             assert_eq!(copy.weigh(batch(2), When::default()).unwrap()[0], round as f32);
         }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_damaged_component_never_panics(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let mut bytes = Guest::new().bytes();
-        for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
-        if let Ok(policy) = open(&bytes) {
-            let _ = policy.start(&env(), 0, &limits(), quiet()).and_then(|mut policy| policy.weigh(batch(2), When::default()));
-        }
-    }
-
-    #[test]
-    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let component = [b"\0asm\x0d\0\x01\0".as_slice(), &bytes].concat();
-        open(&bytes).map(drop).unwrap_err();
-        open(&component).map(drop).unwrap_err();
     }
 }

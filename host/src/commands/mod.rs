@@ -13,7 +13,7 @@ mod train;
 use limbeck::Result;
 use limbeck::progress::{Mode, Progress};
 
-use crate::cli::{Cli, Command, PolicyCommand, Stage};
+use crate::cli::{Cli, Command, Stage};
 
 pub fn dispatch(cli: Cli) -> Result<()> {
     let progress = Progress::new(Mode::detect(cli.quiet));
@@ -27,7 +27,7 @@ pub fn dispatch(cli: Cli) -> Result<()> {
         Command::Fidelity(args) => run::fidelity(&args, &progress),
         Command::Train(command) => train::train(&command, &progress),
         Command::Backend(command) => backend::backend(&command, &progress),
-        Command::Policy(PolicyCommand::Check { file }) => policy::check(&file, &progress),
+        Command::Policy(command) => policy::policy(&command, &progress),
         Command::Bench(command) => bench::bench(&command, &progress),
         Command::Doctor => doctor::doctor(&progress),
     }

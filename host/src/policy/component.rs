@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{InstancePre, Linker};
 
 use super::state::State;
 use super::{PolicyError, Result, Sandbox, contract, imports, sniff, wasi};
@@ -50,6 +50,7 @@ pub struct Policy {
     pub(super) sandbox: Sandbox,
     pub(super) path: PathBuf,
     sha256: String,
+    bytes: u64,
     roles: Vec<Role>,
     imports: Vec<String>,
     pub(super) pre: InstancePre<State>,
@@ -67,7 +68,9 @@ impl Policy {
 
     fn compile(sandbox: &Sandbox, path: &Path, bytes: &[u8]) -> Result<Self> {
         let engine = sandbox.engine();
-        let component = Component::from_binary(engine, bytes)
+        let sha256 = crate::hash::sha256_bytes(bytes);
+        let component = sandbox
+            .compile(bytes, &sha256)
             .map_err(|error| PolicyError::Invalid { path: path.to_owned(), reason: format!("{error:#}") })?;
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -86,8 +89,15 @@ impl Policy {
         wasi::link(&mut linker, &component, engine).map_err(unfit)?;
         let pre = linker.instantiate_pre(&component).map_err(unfit)?;
         check_exports(&pre, &roles).map_err(unfit)?;
-        let sha256 = crate::hash::sha256_bytes(bytes);
-        Ok(Self { sandbox: sandbox.clone(), path: path.to_owned(), sha256, roles, imports, pre })
+        Ok(Self {
+            sandbox: sandbox.clone(),
+            path: path.to_owned(),
+            sha256,
+            bytes: bytes.len() as u64,
+            roles,
+            imports,
+            pre,
+        })
     }
 
     /// The file as the user named it.
@@ -103,6 +113,11 @@ impl Policy {
     /// Of the file, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// The length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// At least one.

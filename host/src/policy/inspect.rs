@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Env, Limits, Policy, Result, Sandbox};
+use super::trial::{Trial, env, trial};
+use super::{Limits, LogSink, Policy, PolicyError, PolicyInstance, Result, Sandbox};
 
-/// What `limbeck policy check` shows of a policy that runs here.
+/// What `limbeck policy check` and `list` show of a policy that runs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     pub name: String,
@@ -21,16 +22,41 @@ pub struct Inspection {
     /// The reasons for which it may drop an image.
     pub reasons: Vec<String>,
     pub sha256: String,
+    pub bytes: u64,
     pub state_version: u32,
 }
 
 /// Opens a file and starts it with `config_json` for ten classes. The error says in words what doesn't fit.
 pub fn inspect(path: &Path, config_json: &str) -> Result<Inspection> {
-    let policy = Policy::open(&Sandbox::new()?, path)?;
-    let env = Env { config_json: config_json.to_owned(), classes: 10, feature_dim: 0, total_steps: 0 };
-    let instance = policy.start(&env, 0, &Limits::default(), Arc::new(|_, _| {}))?;
+    let policy = Policy::open(&Sandbox::shared()?, path)?;
+    let instance = policy.start(&env(config_json), 0, &Limits::default(), nobody())?;
+    Ok(inspection(&policy, &instance))
+}
+
+/// A policy that passed everything that can be tried without a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    pub inspection: Inspection,
+    /// What it says of a key that it can't know: the keys that it does, where it names them.
+    pub parameters: Option<String>,
+    pub trial: Trial,
+}
+
+/// As [`inspect`], and lets it play its roles on made-up images. What it logs goes to `log`.
+pub fn check(path: &Path, config_json: &str, limits: &Limits, log: LogSink) -> Result<Checked> {
+    let policy = Policy::open(&Sandbox::shared()?, path)?;
+    let instance = policy.start(&env(config_json), 0, limits, log.clone())?;
+    let inspection = inspection(&policy, &instance);
+    let parameters = match policy.start(&env(r#"{"?": 0}"#), 0, limits, nobody()) {
+        Err(PolicyError::Refused { message, .. }) => Some(message),
+        _ => None,
+    };
+    Ok(Checked { inspection, parameters, trial: trial(&policy, config_json, limits, log)? })
+}
+
+fn inspection(policy: &Policy, instance: &PolicyInstance) -> Inspection {
     let (info, setup) = (instance.info(), instance.setup());
-    Ok(Inspection {
+    Inspection {
         name: info.name.clone(),
         version: info.version.clone(),
         summary: info.summary.clone(),
@@ -40,6 +66,11 @@ pub fn inspect(path: &Path, config_json: &str) -> Result<Inspection> {
         needs: setup.needs.clone(),
         reasons: setup.reasons.clone(),
         sha256: policy.sha256().to_owned(),
+        bytes: policy.bytes(),
         state_version: info.state_version,
-    })
+    }
+}
+
+fn nobody() -> LogSink {
+    Arc::new(|_, _| {})
 }

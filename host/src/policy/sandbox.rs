@@ -1,8 +1,10 @@
 //! The engine under all policies of a process: what WebAssembly may contain, and the clock that ends a call that hangs.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use wasmtime::component::Component;
 use wasmtime::{Config, Engine, WasmFeatures};
 
 use super::{PolicyError, Result};
@@ -10,13 +12,28 @@ use super::{PolicyError, Result};
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Files of at least so many bytes are compiled once a process: those that carry an interpreter take half a minute.
+const LARGE: usize = 1 << 20;
+
 /// Compiles and runs policies. Cheap to clone; one is enough for a process.
 #[derive(Clone)]
 pub struct Sandbox {
     engine: Arc<Engine>,
+    /// Large components by the SHA-256 of their files.
+    compiled: Arc<Mutex<BTreeMap<String, Component>>>,
 }
 
 impl Sandbox {
+    /// The one that all stages of this process share.
+    pub fn shared() -> Result<Self> {
+        static SHARED: Mutex<Option<Sandbox>> = Mutex::new(None);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*shared {
+            Some(sandbox) => Ok(sandbox.clone()),
+            None => Ok(shared.insert(Self::new()?).clone()),
+        }
+    }
+
     /// An engine in which every result is the same on every machine, with one watchdog thread that ends with it.
     pub fn new() -> Result<Self> {
         let mut config = Config::new();
@@ -33,11 +50,25 @@ impl Sandbox {
         config.wasm_features(forbidden, false);
         let engine = Engine::new(&config).map_err(|error| PolicyError::Sandbox { reason: format!("{error:#}") })?;
         watch(&engine)?;
-        Ok(Self { engine: Arc::new(engine) })
+        Ok(Self { engine: Arc::new(engine), compiled: Arc::default() })
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Compiles a component, or finds it compiled.
+    pub(super) fn compile(&self, bytes: &[u8], sha256: &str) -> wasmtime::Result<Component> {
+        if bytes.len() < LARGE {
+            return Component::from_binary(&self.engine, bytes);
+        }
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = compiled.get(sha256) {
+            return Ok(component.clone());
+        }
+        let component = Component::from_binary(&self.engine, bytes)?;
+        compiled.insert(sha256.to_owned(), component.clone());
+        Ok(component)
     }
 }
 

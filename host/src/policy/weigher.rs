@@ -63,7 +63,7 @@ impl WeigherFactory {
     /// its configuration, and the columns it asks for.
     pub fn open(plan: &Plan, progress: &Progress) -> Result<Option<Self>> {
         let Some(weigher) = &plan.distill.weigher else { return Ok(None) };
-        let policy = Policy::open(&Sandbox::new()?, &weigher.policy)?;
+        let policy = Policy::open(&Sandbox::shared()?, &weigher.policy)?;
         let factory = Self {
             policy,
             config_json: weigher.config.to_string(),
@@ -181,7 +181,7 @@ impl Weigher for SandboxedWeigher {
 }
 
 /// Divides by the mean, in f64: weights near the ends of f32's range stay what they are relative to each other.
-fn normalise(weights: &mut [f32]) {
+pub(crate) fn normalise(weights: &mut [f32]) {
     let mean = weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() / weights.len() as f64;
     if mean > 0.0 {
         weights.iter_mut().for_each(|weight| *weight = (f64::from(*weight) / mean) as f32);

@@ -13,6 +13,7 @@ mod words;
 use std::path::PathBuf;
 
 use crate::Result;
+use crate::replay::Replay;
 use crate::run_dir::RunDir;
 use html::{Html, html};
 use input::Inputs;
@@ -29,12 +30,27 @@ pub fn run(run: &RunDir) -> Result<PathBuf> {
     Ok(run.join("report.html"))
 }
 
+/// What a policy would have done in a run, as a page of the same kind.
+pub fn replay_page(run: &RunDir, replay: &Replay) -> String {
+    let inputs = Inputs::read(run);
+    let name = format!("{} on {}", replay.used.name, name(&inputs));
+    let sections = section::replay(&inputs, replay);
+    let lines = replay.lines().join("\n");
+    framed(&name, html!("<pre>{}</pre>", lines), &sections).into_string()
+}
+
 fn page(inputs: &Inputs) -> Html {
-    let name = match inputs.plan.run.name.as_str() {
+    framed(name(inputs), section::overview(inputs), &section::sections(inputs))
+}
+
+fn name(inputs: &Inputs) -> &str {
+    match inputs.plan.run.name.as_str() {
         "" => "a run",
         name => name,
-    };
-    let sections = section::sections(inputs);
+    }
+}
+
+fn framed(name: &str, head: Html, sections: &[Section]) -> Html {
     let links = sections.iter().map(|section| html!("<li><a href=\"#{}\">{}</a></li>", section.id, section.title));
     html!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -48,7 +64,7 @@ fn page(inputs: &Inputs) -> Html {
         Html::literal(STYLE),
         logo(),
         name,
-        section::overview(inputs),
+        head,
         links.collect::<Html>(),
         sections.iter().map(shown).collect::<Html>(),
         env!("CARGO_PKG_VERSION"),

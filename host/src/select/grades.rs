@@ -142,6 +142,17 @@ pub struct PoolColumns<'a> {
 }
 
 impl PoolGrades {
+    /// Those of some rows of the pool.
+    pub fn of_rows(&self, rows: &[usize]) -> Self {
+        let pick =
+            |all: &[f32], width: usize| rows.iter().flat_map(|&row| &all[row * width..][..width]).copied().collect();
+        Self {
+            classes: self.classes,
+            logits: pick(&self.logits, self.classes),
+            features: self.features.as_ref().map(|(all, width)| (pick(all, *width), *width)),
+        }
+    }
+
     /// These grades with the pool's classes, ids and provenance.
     pub fn source(&self, pool: &Pool) -> Result<PoolColumns<'_>> {
         let samples = &pool.samples;

@@ -4,6 +4,7 @@ mod decide;
 mod grades;
 mod policy;
 mod proxy;
+mod replay;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::{Error, Result};
 
 pub use crate::policy::PolicyUse;
 use decide::Verdict;
+pub use replay::{replay_selection, replay_weights};
 
 /// What stays of a round, and why the rest does not. The same pool, teacher, policy and seed give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -179,7 +181,7 @@ fn summary(subset: &Subset) -> String {
 }
 
 /// Why images were dropped, the most frequent reason first: `301 below the cut, 12 too sure`.
-fn reasons(decisions: &[Decision]) -> String {
+pub fn reasons(decisions: &[Decision]) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for decision in decisions.iter().filter(|decision| !decision.kept) {
         *counts.entry(&decision.reason).or_default() += 1;

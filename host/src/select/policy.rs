@@ -56,7 +56,7 @@ pub fn check(plan: &Plan, file: &Path, features: Option<usize>, known: &Known, p
 }
 
 fn start(plan: &Plan, file: &Path, source: &Source, progress: &Progress) -> Result<(PolicyInstance, Role)> {
-    let policy = Policy::open(&Sandbox::new()?, file)?;
+    let policy = Policy::open(&Sandbox::shared()?, file)?;
     let role = policy.role(&[Role::Scorer, Role::Selector])?;
     let env = Env {
         config_json: plan.select.config.to_string(),

@@ -14,7 +14,8 @@ const EXPORTS: &str = r#"
   (export "limbeck:policy/lifecycle@0.1.0" (instance $lifecycle))
   (export "limbeck:policy/scorer@0.1.0" (instance $scorer))
   (export "limbeck:policy/selector@0.1.0" (instance $selector))
-  (export "limbeck:policy/weigher@0.1.0" (instance $weigher))"#;
+  (export "limbeck:policy/weigher@0.1.0" (instance $weigher))
+  (export "limbeck:policy/planner@0.1.0" (instance $planner))"#;
 
 /// Ends the loan and replies with what is at 1024.
 pub const REPLY: &str = "(call $drop (local.get $batch)) (i32.const 1024)";
@@ -25,7 +26,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Weighs, scores and selects nothing: right for a batch of no rows.
+    /// Weighs, scores, selects and plans nothing: right for a batch of no rows.
     pub fn new() -> Self {
         let quiet = "(call $drop (local.get $batch)) (i32.const 0)";
         let parts = [
@@ -43,6 +44,7 @@ impl Guest {
             ("score", quiet),
             ("select", quiet),
             ("weigh", quiet),
+            ("plan", "(i32.const 0)"),
             ("post", ""),
             ("exports", EXPORTS),
         ];

@@ -1,4 +1,4 @@
-;; A whole policy with three roles, in which each test replaces the parts in braces. Memory: 0..1024 are zeros, which read
+;; A whole policy with four roles, in which each test replaces the parts in braces. Memory: 0..1024 are zeros, which read
 ;; as "ok, nothing" in every reply; 1024..4096 for replies; 4096..65536 for data; above, what `realloc` gives out.
 (component
   (import "limbeck:policy/data@0.1.0" (instance $data
@@ -63,6 +63,7 @@
     (func (export "score") (param $batch i32) (result i32) (local $n i32) (local $i i32) {score})
     (func (export "select") (param $batch i32) (param $budget i32) (result i32) (local $n i32) (local $i i32) {select})
     (func (export "weigh") (param $batch i32) (result i32) (local $n i32) (local $i i32) {weigh})
+    (func (export "plan") (param i32 i32 i32) (result i32) {plan})
     (func (export "post") (param i32) {post}))
   (core instance $main (instantiate $Main (with "" (instance
     (export "memory" (memory $mem)) (export "drop" (func $drop)) (export "len" (func $len))
@@ -74,6 +75,7 @@
   (type $setup (record (field "needs" (list string)) (field "reasons" (list string))))
   (type $scores (record (field "values" (list f32)) (field "vetoes" (list $veto))))
   (type $selection (record (field "keep" (list u32)) (field "vetoes" (list $veto))))
+  (type $draw (record (field "class" u32) (field "guidance" f32) (field "steps" u32) (field "seed" u64)))
   (func $describe (result $info) (canon lift (core func $main "describe") (memory $mem)))
   (func $init (param "env" $env) (result (result $setup (error string)))
     (canon lift (core func $main "init") (memory $mem) (realloc $realloc)))
@@ -88,6 +90,8 @@
     (canon lift (core func $main "select") (memory $mem) (post-return (core func $main "post"))))
   (func $weigh (param "batch" (borrow $batch)) (result (result (list f32) (error string)))
     (canon lift (core func $main "weigh") (memory $mem) (post-return (core func $main "post"))))
+  (func $plan (param "images" u32) (param "stats-json" string) (result (result (list $draw) (error string)))
+    (canon lift (core func $main "plan") (memory $mem) (realloc $realloc) (post-return (core func $main "post"))))
 
   (component $Lifecycle
     (type $info' (record (field "name" string) (field "version" string) (field "summary" string) (field "state-version" u32)))
@@ -149,6 +153,14 @@
     (export $batch2 "batch" (type $batch))
     (export "weigh" (func $weigh) (func (param "batch" (borrow $batch2)) (result (result (list f32) (error string))))))
   (instance $weigher (instantiate $Weigher (with "batch" (type $batch)) (with "f-weigh" (func $weigh))))
+
+  (component $Planner
+    (type $draw' (record (field "class" u32) (field "guidance" f32) (field "steps" u32) (field "seed" u64)))
+    (import "draw" (type $draw (eq $draw')))
+    (import "f-plan" (func $plan (param "images" u32) (param "stats-json" string) (result (result (list $draw) (error string)))))
+    (export $draw2 "draw" (type $draw'))
+    (export "plan" (func $plan) (func (param "images" u32) (param "stats-json" string) (result (result (list $draw2) (error string))))))
+  (instance $planner (instantiate $Planner (with "draw" (type $draw)) (with "f-plan" (func $plan))))
 
   {exports}
 )

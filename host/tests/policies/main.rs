@@ -2,6 +2,7 @@
 
 #[path = "../common/components.rs"]
 mod components;
+mod languages;
 mod pool;
 mod twins;
 

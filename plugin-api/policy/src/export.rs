@@ -32,10 +32,19 @@ macro_rules! export_planner {
     };
 }
 
+/// Makes a component of a type with several roles: `export_policy!(MyPolicy: scorer, weigher)`. The roles are `scorer`,
+/// `selector`, `weigher` and `planner`.
+#[macro_export]
+macro_rules! export_policy {
+    ($policy:ty: $($role:ident),+ $(,)?) => {
+        $crate::__export!($policy, $($role),+);
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($policy:ty, $role:ident) => {
+    ($policy:ty, $($role:ident),+) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
@@ -55,7 +64,7 @@ macro_rules! __export {
             }
 
     $crate::bindings::lifecycle::export!(Component with_types_in $crate::bindings::lifecycle);
-    $crate::bindings::$role::export!(Component with_types_in $crate::bindings::$role);
+    $($crate::bindings::$role::export!(Component with_types_in $crate::bindings::$role);)+
         };
     };
 }

@@ -6,6 +6,7 @@ mod errors;
 mod machine;
 mod overview;
 mod recipe;
+mod replay;
 mod selection;
 mod weights;
 
@@ -13,6 +14,7 @@ use super::html::{Html, html};
 use super::input::Inputs;
 
 pub(super) use overview::overview;
+pub(super) use replay::sections as replay;
 
 /// A part of the page with a heading.
 pub(super) struct Section {
