@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use limbeck::plan::{Keep, Plan};
-use limbeck::policy::{self, Inspection, Limits, inspect, to_progress};
+use limbeck::policy::{self, Limits, brief, to_progress};
 use limbeck::policy_project::{Language, Watch, build, create};
 use limbeck::progress::Progress;
 use limbeck::replay::{self, Request};
@@ -36,10 +36,8 @@ fn list(folder: &Path, progress: &Progress) -> Result<()> {
     files.sort();
     for file in files {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        match inspect(&file, "{}") {
-            Ok(Inspection { roles, summary, .. }) => {
-                progress.data(format_args!("{stem:<24} {:<16} {summary}", roles.join(", ")));
-            }
+        match brief(&file) {
+            Ok((roles, summary)) => progress.data(format_args!("{stem:<24} {:<16} {summary}", roles.join(", "))),
             Err(error) => progress.warn(error),
         }
     }

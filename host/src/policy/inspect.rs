@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::trial::{Trial, env, trial};
 use super::{Limits, LogSink, Policy, PolicyError, PolicyInstance, Result, Sandbox};
 
-/// What `limbeck policy check` and `list` show of a policy that runs here.
+/// What `limbeck policy check` shows of a policy that runs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     pub name: String,
@@ -31,6 +31,17 @@ pub fn inspect(path: &Path, config_json: &str) -> Result<Inspection> {
     let policy = Policy::open(&Sandbox::shared()?, path)?;
     let instance = policy.start(&env(config_json), 0, &Limits::default(), nobody())?;
     Ok(inspection(&policy, &instance))
+}
+
+/// The roles of a file and what it says of itself; where it wants a configuration, what it says to none. For lists.
+pub fn brief(path: &Path) -> Result<(Vec<String>, String)> {
+    let policy = Policy::open(&Sandbox::shared()?, path)?;
+    let roles = policy.roles().iter().map(|role| role.name().to_owned()).collect();
+    match policy.start(&env("{}"), 0, &Limits::default(), nobody()) {
+        Ok(instance) => Ok((roles, instance.info().summary.clone())),
+        Err(PolicyError::Refused { message, .. }) => Ok((roles, format!("wants a configuration: {message}"))),
+        Err(error) => Err(error),
+    }
 }
 
 /// A policy that passed everything that can be tried without a run.

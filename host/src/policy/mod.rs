@@ -28,7 +28,7 @@ pub use columns::{Column, Columns, Numbers, Source, compute};
 pub(crate) use columns::{Grade, divergence};
 pub use component::{Policy, Role};
 pub use error::{PolicyError, Result};
-pub use inspect::{Checked, Inspection, check, inspect};
+pub use inspect::{Checked, Inspection, brief, check, inspect};
 pub use instance::{Draw, Env, Info, PolicyInstance, PolicyUse, Scores, Selection, Setup, Veto, When};
 pub use limits::Limits;
 pub use log::{Level, LogSink, to_progress};
