@@ -73,13 +73,11 @@ fn a_failure_inside_an_import_leaves_the_host_sound() {
 /// Writes down the handle of the first batch, and asks with it in later calls.
 #[test]
 fn a_batch_from_an_earlier_call_is_not_there() {
-    let keep = format!(
-        "(if (i32.eqz (i32.load (i32.const 8192))) (then
+    let keep = "(if (i32.eqz (i32.load (i32.const 8192))) (then
            (i32.store (i32.const 8192) (local.get $batch))
            (call $drop (local.get $batch)) (return (i32.const 1024))))
-         (call $drop (local.get $batch)) (drop (call $len (i32.load (i32.const 8192)))) (i32.const 1024)"
-    );
-    let guest = Guest::new().with("main", &memory(&[0, 4096, 2], &[1.0, 3.0])).with("weigh", &keep);
+         (call $drop (local.get $batch)) (drop (call $len (i32.load (i32.const 8192)))) (i32.const 1024)";
+    let guest = Guest::new().with("main", &memory(&[0, 4096, 2], &[1.0, 3.0])).with("weigh", keep);
     let mut policy = guest.start().unwrap();
     assert_eq!(policy.weigh(batch(2), When::default()).unwrap(), [1.0, 3.0]);
     refused!(policy.weigh(batch(2), When::default()), PolicyError::Trap { .. });
