@@ -95,7 +95,11 @@ impl PluginFile {
         let library = unsafe { Library::open(Some(&copy.path()), flags) };
         match library {
             Ok(library) => Ok(Loaded { library, _copy: copy }),
-            Err(why) => Err(copy.rename(&why.to_string(), &self.path)),
+            Err(why) => {
+                // The loader's own words stand behind libloading's.
+                let message = std::error::Error::source(&why).map_or_else(|| why.to_string(), ToString::to_string);
+                Err(copy.rename(&message, &self.path))
+            }
         }
     }
 

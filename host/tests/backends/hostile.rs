@@ -40,6 +40,12 @@ fn query() {
     );
 }
 
+/// With lazy binding the process would end in the middle of a run.
+#[test]
+fn a_function_that_is_nowhere() {
+    refused("RUN", "extern void nowhere(void); nowhere()", "undefined symbol: nowhere");
+}
+
 #[test]
 fn table() {
     refused("TABLE", "table->struct_size = 40", "its table has 40 bytes, ABI 1.0 has 72");
@@ -100,6 +106,8 @@ fn description() {
     refused("DESCRIPTION", &with("3", "99999999999"), "a size of zero or beyond reason");
     refused("DESCRIPTION", &with("-3", "2"), "its description: invalid value");
     refused("DESCRIPTION", &with("4", "2"), "announces f32 [3, 3] for output 0 of operation 1");
+    let features = r#""{\"classes\":3,\"features\":5,\"input\":{\"channels\":1,\"height\":2,\"width\":2}}""#;
+    refused("DESCRIPTION", features, "announces f32 -1 dimensions for output 1 of operation 1");
     refused("DESCRIPTION", &with("3", "4"), "needs f32 images [n, 1, 4, 2], it got F32 [3, 1, 2, 2]");
 }
 

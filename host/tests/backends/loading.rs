@@ -22,6 +22,7 @@ fn only_a_file_named_by_its_whole_path() {
     let plugin = Hostile::new(&[]);
     refused(&plan(Path::new("libhostile.so")), "is not an absolute path");
     refused(&plan(Path::new("../libhostile.so")), "is not an absolute path");
+    refused(&plan(&plugin.path().parent().unwrap().join("..").join("libhostile.so")), "libhostile.so`: No such file");
     refused(&plan(plugin.path().parent().unwrap()), "is not a file");
     refused(&plan(&plugin.path().with_file_name("absent.so")), "absent.so`: No such file");
 }
@@ -35,7 +36,10 @@ fn other_files_are_called_what_they_are() {
     // The section and string tables are at the end; the loader needs the dynamic section in the middle.
     let middle = mangled.len() / 4;
     mangled[64..middle].fill(0);
-    let cases: [(&[u8], &str); 4] = [
+    let mut foreign = whole.clone();
+    foreign[18..20].copy_from_slice(&if cfg!(target_arch = "aarch64") { 62u16 } else { 183 }.to_le_bytes());
+    let cases: [(&[u8], &str); 5] = [
+        (&foreign, "this machine is"),
         (b"weights, maybe", "is not a shared library"),
         (b"\0asm\x0d\0\x01\0", "is a WebAssembly component, where a native plugin"),
         (&whole[..whole.len() / 2], "is cut off"),

@@ -1,9 +1,11 @@
 //! Plugins, well-meant and hostile, opened as a recipe would open them. Needs a C compiler `cc`.
 
+mod documents;
 mod ensemble;
 mod gradients;
 mod hostile;
 mod loading;
+mod onnx;
 mod panics;
 mod selftest;
 mod support;

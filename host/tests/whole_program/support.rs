@@ -20,6 +20,7 @@ fn dist(path: &str) {
 /// `limbeck run` of the digits' recipe, shrunk, into `out`, with `more` on top.
 pub fn run(out: &Path, more: &[&str]) -> Command {
     dist("plugins/libcandle_classifier.so");
+    dist("plugins/libonnx.so");
     dist("policies/teacher-filter.wasm");
     let small = [
         "synth.images=60",

@@ -34,7 +34,7 @@ impl Lent {
         let elements = shape.iter().try_fold(1usize, |total, &dim| total.checked_mul(dim));
         let bytes_each = usize::from(raw.dtype.bits).div_ceil(8);
         let bytes = elements.and_then(|n| n.checked_mul(bytes_each)).filter(|&bytes| bytes <= isize::MAX as usize);
-        let (Some(elements), Some(_)) = (elements, bytes) else {
+        let (Some(elements), Some(bytes)) = (elements, bytes) else {
             return Err(bad(format!("shape {shape:?} is larger than memory")));
         };
         if raw.dtype.lanes != 1 || !raw.dtype.bits.is_multiple_of(8) || raw.dtype.bits == 0 {
@@ -49,6 +49,10 @@ impl Lent {
             _ if raw.data.is_null() => return Err(bad("its data is NULL".into())),
             _ => raw.data.wrapping_byte_add(raw.byte_offset as usize),
         };
+        let start = (raw.data.addr() as u64).checked_add(raw.byte_offset);
+        if with_data && start.and_then(|start| start.checked_add(bytes as u64)).is_none() {
+            return Err(bad(format!("byte offset {} leads beyond all memory", raw.byte_offset)));
+        }
         if data.addr() % bytes_each != 0 {
             return Err(bad(format!("its data isn't aligned to {bytes_each} bytes")));
         }

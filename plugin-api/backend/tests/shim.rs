@@ -218,6 +218,7 @@ fn every_broken_promise_of_the_host_is_named() {
         ("expected type f32, got i64", |call| call.input.dtype = DLDataType::I64),
         ("type f32x4 is not used", |call| call.input.dtype.lanes = 4),
         ("isn't aligned", |call| call.input.byte_offset = 2),
+        ("leads beyond all memory", |call| call.input.byte_offset = u64::MAX - 3),
         ("the network needs [n, 2, 1, 2]", |call| call.shape = [2, 1, 2, 2]),
         ("an output has shape [2, 3]", |call| call.out_shape[1] = 3),
         ("its data is NULL", |call| call.output.data = null_mut()),

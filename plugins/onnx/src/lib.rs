@@ -10,8 +10,6 @@ mod model;
 mod ort;
 mod pixels;
 
-use std::path::PathBuf;
-
 use limbeck_backend::{
     Backend, Classifier, Description, Error, Exec, Host, Input, Level, Manifest, Output, Result, Threads,
     export_backend,
@@ -33,11 +31,6 @@ pub struct OnnxClassifier {
     classes: usize,
     features: Option<usize>,
     name: String,
-}
-
-/// The ONNX Runtime that a recipe without `runtime` would get, for tests that need one.
-pub fn runtime_on_this_machine() -> Result<PathBuf> {
-    find::runtime(None, &|name| std::env::var_os(name), std::path::Path::new("/"))
 }
 
 impl Backend for OnnxClassifier {
@@ -208,13 +201,13 @@ mod tests {
 
     /// A committed model, or `None`, with a word on stderr, where there is no ONNX Runtime.
     fn open(name: &str) -> Option<Result<OnnxClassifier>> {
-        if let Err(why) = runtime_on_this_machine() {
+        let root = std::path::Path::new("/");
+        if let Err(why) = find::runtime(None, &|name| std::env::var_os(name), root) {
             eprintln!("SKIPPED, nothing was tested: {why}");
             return None;
         }
         let model = format!("{}/../../tests/golden/onnx/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
-        let host = Host::for_tests(std::path::Path::new("/"));
-        Some(OnnxClassifier::create(&host, &json!({"weights": model, "mean": 0.0, "std": 1.0})))
+        Some(OnnxClassifier::create(&Host::for_tests(root), &json!({"weights": model, "mean": 0.0, "std": 1.0})))
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Runtime {
 
     fn load(path: &Path) -> Result<Self, String> {
         // SAFETY: loading runs the initialisers of a library that the user named or installed as ONNX Runtime.
-        let library = unsafe { Library::new(path) }.map_err(|why| why.to_string())?;
+        let library = unsafe { Library::new(path) }.map_err(loader_message)?;
         // SAFETY: the function of this name has this type in every ONNX Runtime.
         let get_base = unsafe { library.get::<GetBase>("OrtGetApiBase") };
         let get_base = *get_base.map_err(|_| "it is a library, but not ONNX Runtime: it has no `OrtGetApiBase`")?;
@@ -104,6 +104,11 @@ impl Runtime {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The loader's own words, which stand behind libloading's.
+fn loader_message(error: libloading::Error) -> String {
+    std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 impl Table {
