@@ -76,7 +76,7 @@ pub struct RunArgs {
     /// The run directory. Default: runs/NAME.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Stop when this stage is done.
+    /// Stop when this stage is done; with [rounds], `synth` and `select` stop in the first of them.
     #[arg(long, value_name = "STAGE", default_value = "report")]
     pub until: Stage,
 }
@@ -92,8 +92,6 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Self; 5] = [Self::Synth, Self::Select, Self::Distill, Self::Eval, Self::Report];
-
     /// Its name, as it is typed.
     pub fn name(self) -> &'static str {
         match self {
@@ -262,6 +260,8 @@ pub enum BenchCommand {
     Backend(BenchBackendArgs),
     /// Reading, decoding, randomly cropping and normalising images.
     Input(BenchInputArgs),
+    /// One call of a policy on made-up images, in each of its roles: lending columns, running, checking the reply.
+    Policy(BenchPolicyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -340,6 +340,35 @@ pub struct BenchInputArgs {
     pub workers: u64,
     #[command(flatten)]
     pub common: BenchArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchPolicyArgs {
+    /// The component.
+    pub file: PathBuf,
+    /// Images in a batch, a pool or a round.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub samples: u64,
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub classes: u64,
+    /// Images that a selector may keep. Default: a tenth of the samples.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub budget: Option<u64>,
+    /// The policy's configuration as JSON.
+    #[arg(long, default_value = "{}", value_name = "JSON")]
+    pub config: String,
+    /// Calls that are timed, after one that is not; the median counts.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub calls: u64,
+    /// Units of fuel a call.
+    #[arg(long, default_value_t = 1_000_000_000_000)]
+    pub fuel: u64,
+    /// MiB of memory that it may use.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub memory_mib: u64,
+    /// Print one JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,8 @@ pub enum Purpose {
     Policy = 6,
     /// Which rows of a data set are taken.
     Subset = 7,
+    /// Which images no student learns from before the last round; the stream is the round.
+    HeldOut = 8,
 }
 
 /// The random numbers of one id: ChaCha8 with the key `(seed, purpose)` and the stream `stream`.

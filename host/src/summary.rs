@@ -9,8 +9,9 @@ use crate::distill::{CACHE_USE_FILE, CacheUse};
 use crate::eval::{ArmResult, Judgement};
 use crate::plan::Plan;
 use crate::policy::PolicyUse;
+use crate::rounds::{self, ClassFigures, Lag, Planned};
 use crate::run_dir::RunDir;
-use crate::select::{Subset, subset_file, usage_file};
+use crate::select::{Subset, link_usage_file, subset_file, usage_file};
 use crate::{Context as _, Result};
 
 const TIMES: &str = "times.json";
@@ -26,9 +27,12 @@ pub struct Summary {
     pub threads: usize,
     pub eval: Figures,
     pub counts: Counts,
+    /// Each round of a run that has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundFigures>,
     /// Wall time by stage, over all invocations that finished it.
     pub seconds: BTreeMap<String, f64>,
-    /// What the policies used, by role.
+    /// What the policies used, by role; of a chain, each link too (`select 1`, `weigher 2`, …).
     pub policies: BTreeMap<String, PolicyUse>,
     /// What the teacher's kept answers saved; null without `[distill.cache]`.
     pub teacher_cache: Option<CacheUse>,
@@ -66,6 +70,18 @@ impl Summary {
     }
 }
 
+/// What a round drew, and where its student stood.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RoundFigures {
+    /// By class.
+    pub drawn: Vec<u64>,
+    pub kept: Option<usize>,
+    /// Of the student of this round with the teacher, on held-out drawn images; the last round has none.
+    pub agreement: Option<f64>,
+    /// Likewise, by class.
+    pub classes: Vec<ClassFigures>,
+}
+
 /// How many images there are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counts {
@@ -95,7 +111,8 @@ impl Times {
 /// Collects the figures of a run from its files, and writes `summary.json`.
 pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
     let judgement: Option<Judgement> = run.read_json("eval.json")?;
-    let subset: Option<Subset> = run.read_json(&subset_file(0))?;
+    let subsets = (0..plan.round_count()).map(|round| run.read_json(&subset_file(round)));
+    let subsets: Vec<Option<Subset>> = subsets.collect::<Result<_>>()?;
     let mut hashes: BTreeMap<_, _> =
         plan.inputs.iter().map(|(key, input)| (key.clone(), input.sha256.clone())).collect();
     for (arm, result) in judgement.iter().flat_map(|judgement| &judgement.arms) {
@@ -109,9 +126,10 @@ pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
         device: device.to_owned(),
         threads: rayon::current_num_threads(),
         eval: judgement.as_ref().map(figures).unwrap_or_default(),
-        counts: counts(plan, judgement.as_ref(), subset.as_ref()),
+        counts: counts(plan, judgement.as_ref(), &subsets),
+        rounds: figures_by_round(plan, run, &subsets)?,
         seconds: Times::read(run)?.seconds,
-        policies: policies(run, judgement.as_ref())?,
+        policies: policies(plan, run, judgement.as_ref())?,
         teacher_cache: run.read_json(CACHE_USE_FILE)?,
         hashes,
     };
@@ -137,43 +155,73 @@ fn figures(judgement: &Judgement) -> Figures {
     }
 }
 
-/// What the selecting policy used, and what the weigher used over all students.
-fn policies(run: &RunDir, judgement: Option<&Judgement>) -> Result<BTreeMap<String, PolicyUse>> {
+/// What the planner and the selecting policy used over all rounds, and the weigher over all students of the run and of the
+/// rounds before the last.
+fn policies(plan: &Plan, run: &RunDir, judgement: Option<&Judgement>) -> Result<BTreeMap<String, PolicyUse>> {
     #[derive(Deserialize)]
     struct Weights {
         policy: PolicyUse,
+        #[serde(default)]
+        links: Vec<PolicyUse>,
     }
     let mut policies = BTreeMap::new();
-    if let Some(usage) = run.read_json(&usage_file(0))? {
-        policies.insert("select".to_owned(), usage);
+    for round in 0..plan.round_count() {
+        let mut files =
+            vec![("planner".to_owned(), rounds::usage_file(round)), ("select".to_owned(), usage_file(round))];
+        let links = 0..plan.select.chain.len();
+        files.extend(links.map(|link| (format!("select {}", link + 1), link_usage_file(round, link))));
+        for (role, file) in files {
+            run.read_json(&file)?.into_iter().for_each(|usage| add(&mut policies, &role, usage));
+        }
     }
-    for (arm, result) in judgement.iter().flat_map(|judgement| &judgement.arms) {
-        for student in &result.students {
-            let file = format!("weights/{arm}-seed-{}.json", student.seed);
-            let Some(Weights { policy: usage }) = run.read_json(&file)? else { continue };
-            match policies.get_mut("weigher") {
-                None => drop(policies.insert("weigher".to_owned(), usage)),
-                Some(sum) => add(sum, &usage),
-            }
+    let students = judgement
+        .iter()
+        .flat_map(|judgement| &judgement.arms)
+        .flat_map(|(arm, result)| result.students.iter().map(move |student| (arm.clone(), student.seed)));
+    let between = (0..plan.round_count()).filter(|&round| !plan.is_last(round)).flat_map(|round| {
+        plan.training_in(round).distill.seeds.into_iter().map(move |seed| (rounds::arm(plan, round), seed))
+    });
+    for (arm, seed) in students.chain(between) {
+        let weights: Option<Weights> = run.read_json(&format!("weights/{arm}-seed-{seed}.json"))?;
+        if let Some(Weights { policy, links }) = weights {
+            add(&mut policies, "weigher", policy);
+            let links = links.into_iter().enumerate();
+            links.for_each(|(link, usage)| add(&mut policies, &format!("weigher {}", link + 1), usage));
         }
     }
     Ok(policies)
 }
 
-fn add(sum: &mut PolicyUse, usage: &PolicyUse) {
-    sum.calls += usage.calls;
-    sum.fuel += usage.fuel;
-    sum.lent_bytes += usage.lent_bytes;
-    sum.seconds += usage.seconds;
-    sum.peak_memory_bytes = sum.peak_memory_bytes.max(usage.peak_memory_bytes);
-    // Means of figures over trainings of unlike length would say little.
-    sum.metrics.clear();
+fn add(policies: &mut BTreeMap<String, PolicyUse>, role: &str, usage: PolicyUse) {
+    match policies.get_mut(role) {
+        None => drop(policies.insert(role.to_owned(), usage)),
+        Some(sum) => sum.add(&usage),
+    }
 }
 
-fn counts(plan: &Plan, judgement: Option<&Judgement>, subset: Option<&Subset>) -> Counts {
+fn figures_by_round(plan: &Plan, run: &RunDir, subsets: &[Option<Subset>]) -> Result<Vec<RoundFigures>> {
+    let mut figures = Vec::new();
+    if plan.rounds.is_none() {
+        return Ok(figures);
+    }
+    for (round, subset) in subsets.iter().enumerate() {
+        let Some(planned) = run.read_json::<Planned>(&rounds::planned_file(round as u32))? else { break };
+        let mut drawn = vec![0; plan.data.classes];
+        planned.class.iter().for_each(|&class| drawn[class as usize] += 1);
+        let lag: Option<Lag> = run.read_json(&rounds::lag_file(round as u32))?;
+        let kept = subset.as_ref().map(|subset| subset.kept.len());
+        let agreement = lag.as_ref().map(|lag| lag.agreement);
+        figures.push(RoundFigures { drawn, kept, agreement, classes: lag.map_or(Vec::new(), |lag| lag.classes) });
+    }
+    Ok(figures)
+}
+
+fn counts(plan: &Plan, judgement: Option<&Judgement>, subsets: &[Option<Subset>]) -> Counts {
+    let all: Option<Vec<&Subset>> = subsets.iter().map(Option::as_ref).collect();
+    let sum = |of: fn(&Subset) -> usize| all.as_ref().map(|all| all.iter().map(|subset| of(subset)).sum::<usize>());
     Counts {
-        drawn: subset.map_or(plan.synth.images, |subset| subset.decisions.len()),
-        kept: subset.map(|subset| subset.kept.len()),
+        drawn: sum(|subset| subset.decisions.len()).unwrap_or(plan.synth.images),
+        kept: sum(|subset| subset.kept.len()),
         students: judgement.map_or(0, |judgement| judgement.arms.values().map(|arm| arm.students.len()).sum()),
     }
 }

@@ -1,5 +1,7 @@
 //! The first stage: the generator draws labelled images into the shards of the pool.
 
+use std::collections::BTreeMap;
+
 use candle_core::{Device, Tensor};
 use limbeck_models::parallel;
 
@@ -11,40 +13,43 @@ use crate::diffusion::schedule::Schedule;
 use crate::plan::{Plan, Sampler as Method, SynthPlan};
 use crate::pool::{self, Image, Pool, Provenance, Sample};
 use crate::progress::{Bar, Progress};
+use crate::rounds::{Draw, Draws};
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
-
-/// The round of a run without a planner.
-const ROUND: u32 = 0;
 
 /// Samples of each class on the contact sheet, and how much its images are enlarged.
 const SHEET_COLUMNS: usize = 20;
 const SHEET_SCALE: u32 = 2;
 
-/// Draws every shard that is not there yet, then the contact sheet. Sample `i` is of class `i mod classes`, and its noise
-/// is stream `i` of the run's seed.
-pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
-    let synth = &plan.synth;
-    let shards = synth.images.div_ceil(synth.shard);
-    let count = |shard: usize| synth.shard.min(synth.images - shard * synth.shard);
+/// Draws every shard of a round that is not there yet, then its contact sheet. Without a planner sample `i` is of class
+/// `i mod classes`, and its noise is stream `i` of the run's seed.
+pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device, round: u32) -> Result<()> {
+    let (synth, ids) = (&plan.synth, plan.round_ids(round));
+    let images = (ids.end - ids.start) as usize;
+    let shards = images.div_ceil(synth.shard);
+    let count = |shard: usize| synth.shard.min(images - shard * synth.shard);
     let mut missing = Vec::new();
     for shard in 0..shards {
-        if !pool::shard_done(run, ROUND, shard as u32, count(shard))? {
+        if !pool::shard_done(run, round, shard as u32, count(shard))? {
             missing.push(shard);
         }
     }
     if !missing.is_empty() {
-        let artist = Artist::new(plan, progress, device)?;
-        let done: usize = synth.images - missing.iter().map(|&shard| count(shard)).sum::<usize>();
+        let draws = Draws::of(plan, run, round)?;
+        let artist = Artist::new(plan, progress, device, round)?;
+        let done: usize = images - missing.iter().map(|&shard| count(shard)).sum::<usize>();
         artist.bar.advance(done as u64);
         for shard in missing {
-            let first = (shard * synth.shard) as u64;
-            let ids: Vec<u64> = (first..first + count(shard) as u64).collect();
-            pool::write_shard(run, ROUND, shard as u32, &artist.draw(&ids)?)?;
+            let first = shard * synth.shard;
+            let numbered = (first..first + count(shard)).map(|place| {
+                let id = ids.start + place as u64;
+                Numbered { id, draw: draws.get(place, id) }
+            });
+            pool::write_shard(run, round, shard as u32, &artist.draw(&numbered.collect::<Vec<_>>())?)?;
         }
         artist.bar.finish();
     }
-    contact_sheet(plan, run)
+    contact_sheet(plan, run, round)
 }
 
 /// Refuses a generator that can't draw what the plan asks for.
@@ -70,42 +75,51 @@ pub fn check(plan: &Plan, generator: &Generator) -> Result<()> {
 }
 
 /// The picture of the pool, rows by class.
-fn contact_sheet(plan: &Plan, run: &RunDir) -> Result<()> {
-    let path = format!("{}/contact-sheet.png", pool::round_dir(ROUND));
+fn contact_sheet(plan: &Plan, run: &RunDir, round: u32) -> Result<()> {
+    let path = format!("{}/contact-sheet.png", pool::round_dir(round));
     if run.join(&path).exists() {
         return Ok(());
     }
-    let pool = Pool::read(run, ROUND)?;
+    let pool = Pool::read(run, round)?;
     let of_class = |class| pool.samples.iter().filter(move |sample| sample.class == class).take(SHEET_COLUMNS);
     let shown: Vec<&Sample> = (0..plan.data.classes as u32).flat_map(of_class).collect();
     run.write_atomic(&path, &pool::contact_sheet(&shown, SHEET_COLUMNS, SHEET_SCALE)?)
 }
 
-/// What draws: the generator, its chain of steps and the progress bar.
+/// A draw with the id of its image.
+#[derive(Clone, Copy)]
+struct Numbered {
+    id: u64,
+    draw: Draw,
+}
+
+/// What draws: the generator and the progress bar.
 struct Artist<'a> {
     plan: &'a Plan,
     generator: Generator,
-    schedule: Schedule,
     guided_channels: usize,
     bar: Bar,
     device: &'a Device,
+    round: u32,
 }
 
 impl<'a> Artist<'a> {
-    fn new(plan: &'a Plan, progress: &Progress, device: &'a Device) -> Result<Self> {
+    fn new(plan: &'a Plan, progress: &Progress, device: &'a Device, round: u32) -> Result<Self> {
         let generator = Generator::open(&plan.generator.weights, device)?;
         check(plan, &generator)?;
-        let SynthPlan { steps, images, .. } = plan.synth;
-        let schedule = Schedule::respaced(generator.config.schedule, generator.config.steps, steps);
         let guided_channels = plan.synth.guided_channels.unwrap_or(generator.config.model.channels);
-        let bar = progress.stage("synth", images as u64, "images");
-        Ok(Self { plan, generator, schedule, guided_channels, bar, device })
+        let ids = plan.round_ids(round);
+        let bar = progress.stage("synth", ids.end - ids.start, "images");
+        Ok(Self { plan, generator, guided_channels, bar, device, round })
     }
 
-    /// The samples of these ids, in batches; on the CPU, one batch a thread.
-    fn draw(&self, ids: &[u64]) -> Result<Vec<Sample>> {
-        let batches: Vec<&[u64]> = ids.chunks(self.plan.synth.batch).collect();
-        let draw = |batch: &&[u64]| {
+    /// The samples of these draws, in batches of as many steps; on the CPU, one batch a thread.
+    fn draw(&self, draws: &[Numbered]) -> Result<Vec<Sample>> {
+        let mut by_steps = BTreeMap::<u32, Vec<Numbered>>::new();
+        draws.iter().for_each(|one| by_steps.entry(one.draw.steps).or_default().push(*one));
+        let batches: Vec<&[Numbered]> =
+            by_steps.values().flat_map(|draws| draws.chunks(self.plan.synth.batch)).collect();
+        let draw = |batch: &&[Numbered]| {
             let samples = self.draw_batch(batch)?;
             self.bar.advance(batch.len() as u64);
             Ok(samples)
@@ -115,37 +129,53 @@ impl<'a> Artist<'a> {
         Ok(drawn.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn draw_batch(&self, ids: &[u64]) -> Result<Vec<Sample>> {
-        let SynthPlan { sampler, guidance, eta, .. } = self.plan.synth;
+    /// The samples of draws of equally many steps.
+    fn draw_batch(&self, batch: &[Numbered]) -> Result<Vec<Sample>> {
+        let SynthPlan { sampler, eta, .. } = self.plan.synth;
         let model = &self.generator.config.model;
-        let classes: Vec<u32> = ids.iter().map(|id| (id % model.classes as u64) as u32).collect();
-        let scale = f64::from(guidance);
-        let denoiser = Guided::new(&self.generator.net, classes.clone(), scale, self.guided_channels);
+        let schedule = self.schedule(batch)?;
+        let classes = batch.iter().map(|one| one.draw.class).collect();
+        let scales = batch.iter().map(|one| f64::from(one.draw.guidance)).collect();
+        let denoiser = Guided::with_scales(&self.generator.net, classes, scales, self.guided_channels);
         let shape = [model.channels, model.size, model.size];
-        let mut noise = Noise::new(self.plan.run.seed, ids, shape, self.device);
+        let streams: Vec<u64> = batch.iter().map(|one| one.draw.seed).collect();
+        let mut noise = Noise::new(self.plan.run.seed, &streams, shape, self.device);
         let done = std::cell::Cell::new(0);
         let on_step = || {
             done.set(done.get() + 1);
-            self.bar.message(format_args!("step {}/{}", done.get(), self.schedule.steps.len()));
+            self.bar.message(format_args!("step {}/{}", done.get(), schedule.steps.len()));
         };
-        let sampling = Sampler { schedule: &self.schedule, clip: true, on_step: &on_step };
+        let sampling = Sampler { schedule: &schedule, clip: true, on_step: &on_step };
         let images = match sampler {
             Method::Ddpm => sampling.ddpm(&denoiser, &mut || noise.draw())?,
             Method::Ddim => sampling.ddim(&denoiser, &mut || noise.draw(), f64::from(eta))?,
         };
         let pixels = to_bytes(&images)?;
         let each = shape.iter().product();
-        let sample = |((&id, class), pixels): ((&u64, u32), &[u8])| self.sample(id, class, pixels);
-        Ok(ids.iter().zip(classes).zip(pixels.chunks_exact(each)).map(sample).collect())
+        Ok(batch.iter().zip(pixels.chunks_exact(each)).map(|(one, pixels)| self.sample(one, pixels)).collect())
     }
 
-    fn sample(&self, id: u64, class: u32, pixels: &[u8]) -> Sample {
+    fn schedule(&self, batch: &[Numbered]) -> Result<Schedule> {
+        let config = &self.generator.config;
+        let steps = batch.first().map_or(self.plan.synth.steps, |one| one.draw.steps as usize);
+        if steps > config.steps {
+            return Err(Error::failed(format!(
+                "the planner wants {steps} steps for image {}, generator `{}` was trained with {}: it must take at most these",
+                batch[0].id,
+                self.plan.generator.weights.display(),
+                config.steps
+            )));
+        }
+        Ok(Schedule::respaced(config.schedule, config.steps, steps))
+    }
+
+    fn sample(&self, one: &Numbered, pixels: &[u8]) -> Sample {
         let model = &self.generator.config.model;
-        let SynthPlan { sampler, guidance, steps, .. } = self.plan.synth;
-        let sampler = match sampler {
+        let sampler = match self.plan.synth.sampler {
             Method::Ddpm => "ddpm",
             Method::Ddim => "ddim",
         };
+        let Numbered { id, draw: Draw { class, guidance, steps, seed } } = *one;
         Sample {
             id,
             class,
@@ -153,10 +183,11 @@ impl<'a> Artist<'a> {
             provenance: Provenance {
                 class,
                 guidance,
-                steps: steps as u32,
+                steps,
                 seed: self.plan.run.seed,
+                stream: self.plan.rounds.as_ref().map(|_| seed),
                 sampler: sampler.into(),
-                round: ROUND,
+                round: self.round,
                 generator: self.plan.generator.sha256.clone(),
             },
         }

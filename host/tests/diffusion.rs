@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use limbeck::diffusion::guidance::Guided;
 use limbeck::diffusion::sampler::{Denoiser, Prediction, Sampler};
 use limbeck::diffusion::schedule::Schedule;
 use limbeck::diffusion::training_loss::{Batch, hybrid_loss};
@@ -97,5 +98,25 @@ fn the_hybrid_loss_agrees_with_pytorch() {
     for name in ["final_layer.linear.weight", "blocks.0.mlp.fc1.weight"] {
         let off = error(gradients.get(&params.parameters()[name]).unwrap(), &get(&format!("grad.{name}")));
         assert!(off < 1e-4, "{name}: off by {off}");
+    }
+}
+
+#[test]
+fn each_image_is_guided_by_its_own_scale() {
+    let golden = golden();
+    let (net, _) = network(&golden).unwrap();
+    let channels = net.config().channels;
+    let x = golden.tensors["loss.x0"].clone();
+    let classes = golden.tensors["dit.y"].to_dtype(DType::U32).unwrap().to_vec1::<u32>().unwrap();
+    let scales: Vec<f64> = (0..classes.len()).map(|row| 1.0 + 1.5 * row as f64).collect();
+    let guided = |scales: Vec<f64>| {
+        let denoiser = Guided::with_scales(&net, classes.clone(), scales, channels);
+        denoiser.predict(&x, 500).unwrap().epsilon
+    };
+    let mixed = guided(scales.clone());
+    for (row, &scale) in scales.iter().enumerate() {
+        let alone = guided(vec![scale; scales.len()]);
+        let off = error(&mixed.get(row).unwrap(), &alone.get(row).unwrap());
+        assert!(off < 1e-5, "image {row} with scale {scale}: off by {off}");
     }
 }

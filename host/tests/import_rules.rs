@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Stages meet in files of the run directory, never in each other's code.
-const STAGES: &[&str] = &["synth", "select", "distill", "eval", "report", "train_classifier", "train_generator"];
+const STAGES: &[&str] =
+    &["planning", "synth", "select", "distill", "measure", "eval", "report", "train_classifier", "train_generator"];
 
 /// What `config` may name of other crates, and nothing of this one.
 const CONFIG_CRATES: &[&str] = &["std", "serde", "serde_json"];

@@ -9,11 +9,11 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use components::component;
 use limbeck::backend::{Classifier, ClassifierInfo, Grades};
-use limbeck::plan::{Keep, Plan, plan};
+use limbeck::plan::{Keep, LinkPlan, Plan, SelectRole, plan};
 use limbeck::pool::{Image, Provenance, Sample, write_shard};
 use limbeck::progress::{Mode, Progress};
 use limbeck::run_dir::{RunDir, sha256_file};
-use limbeck::select::{Subset, run_with, subset_file, usage_file};
+use limbeck::select::{Subset, link_usage_file, run_with, subset_file, usage_file};
 use limbeck::{Error, Result};
 
 const IMAGES: u64 = 40;
@@ -64,6 +64,7 @@ fn sample(id: u64) -> Sample {
         guidance: 2.0,
         steps: 20,
         seed: 3,
+        stream: None,
         sampler: "ddim".into(),
         round: 0,
         generator: "none".into(),
@@ -122,7 +123,7 @@ impl Trial {
             self.opened.set(self.opened.get() + 1);
             Ok(by_heart(10))
         };
-        run_with(&self.plan, &self.run, &Progress::new(Mode::Quiet), &open)?;
+        run_with(&self.plan, &self.run, &Progress::new(Mode::Quiet), &open, 0)?;
         Subset::read(&self.run, 0)
     }
 
@@ -244,4 +245,74 @@ fn a_filter_that_drops_everything_ends_the_run_with_its_reasons() {
         "{message}"
     );
     assert!(!trial.run.join(&subset_file(0)).exists());
+}
+
+/// A filter, then a balance, then the best by a score, each with its own parameters.
+fn chained() -> Trial {
+    let mut trial = Trial::new(None);
+    let link = |policy: &str, keep, config: &str| LinkPlan {
+        policy: component(policy),
+        role: None,
+        keep,
+        config: serde_json::from_str(config).unwrap(),
+    };
+    trial.plan.select.chain = vec![
+        link("teacher-filter", Keep::Fraction(1.0), "{}"),
+        link("class-balance", Keep::Count(20), "{}"),
+        link("linear", Keep::Fraction(0.25), r#"{"columns": {"teacher.p-class": 1}}"#),
+    ];
+    trial.plan.select.chain[2].role = Some(SelectRole::Scorer);
+    trial
+}
+
+#[test]
+fn each_link_of_a_chain_decides_about_what_is_left() {
+    let trial = chained();
+    let subset = trial.select().unwrap();
+    assert_eq!(subset.kept, [34, 35, 37, 38, 39], "the surest quarter of 20 that the balance left");
+    let names: Vec<_> = subset.chain.iter().map(|policy| policy.name.as_str()).collect();
+    assert_eq!((names, subset.policy), (vec!["teacher-filter", "class-balance", "linear"], None));
+    let reason = |id: usize| subset.decisions[id].reason.as_str();
+    assert_eq!(reason(4), "teacher-filter (1): the teacher sees another class");
+    assert!(subset.decisions.iter().any(|one| one.reason == "class-balance (2): clearer images fill its class"));
+    assert!(subset.decisions.iter().any(|one| one.reason == "linear (3): below the cut by score"));
+    assert_eq!(reason(39), "linear (3): among the best by score");
+    for link in 0..3 {
+        let usage: serde_json::Value = trial.run.read_json(&link_usage_file(0, link)).unwrap().unwrap();
+        assert!(usage["fuel"].as_u64() > Some(0) && usage["lent_bytes"].as_u64() > Some(0), "{usage}");
+    }
+}
+
+#[test]
+fn a_chain_of_one_decides_as_the_policy_alone() {
+    let mut alone = Trial::new(Some("teacher-filter"));
+    alone.plan.select.keep = Keep::Count(7);
+    let mut chain = chained();
+    chain.plan.select.chain.truncate(1);
+    chain.plan.select.chain[0].keep = Keep::Count(7);
+    assert_eq!(alone.select().unwrap().kept, chain.select().unwrap().kept);
+    let first = chain.bytes();
+    chain.plan.select.chain[0].keep = Keep::Count(6);
+    assert_eq!(chain.select().unwrap().kept.len(), 6, "a changed link decides anew");
+    assert_ne!(first, chain.bytes());
+}
+
+#[test]
+fn errors_name_the_link() {
+    let complaint = |change: fn(&mut LinkPlan)| {
+        let mut trial = chained();
+        change(&mut trial.plan.select.chain[1]);
+        let error = trial.select().unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    };
+    let wrong_role = complaint(|link| link.policy = component("confidence"));
+    assert!(
+        wrong_role.starts_with("link 2 of `select.chain`: ") && wrong_role.contains("is a weigher"),
+        "{wrong_role}"
+    );
+    let wrong_config = complaint(|link| link.config = serde_json::json!({ "quota": -1 }));
+    assert!(wrong_config.starts_with("link 2 of `select.chain`: ") && wrong_config.contains("quota"), "{wrong_config}");
+    let asked_for = complaint(|link| link.role = Some(SelectRole::Scorer));
+    assert!(asked_for.contains("is a selector, and the recipe names it where a scorer belongs"), "{asked_for}");
 }

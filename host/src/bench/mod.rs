@@ -3,4 +3,5 @@
 pub mod distill;
 pub mod input;
 pub mod machine;
+pub mod policy;
 pub mod turns;

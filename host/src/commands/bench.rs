@@ -29,6 +29,7 @@ pub fn bench(command: &BenchCommand, progress: &Progress) -> Result<()> {
         BenchCommand::Distill(args) => distill(args, progress),
         BenchCommand::Backend(args) => super::bench_backend::bench(args, progress),
         BenchCommand::Input(args) => load(args, progress),
+        BenchCommand::Policy(args) => super::bench_policy::bench(args, progress),
     }
 }
 

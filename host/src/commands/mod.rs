@@ -3,6 +3,7 @@
 mod backend;
 mod bench;
 mod bench_backend;
+mod bench_policy;
 mod doctor;
 mod kept;
 mod policy;

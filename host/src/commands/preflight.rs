@@ -7,7 +7,7 @@ use limbeck::diffusion::generator::Generator;
 use limbeck::plan::Plan;
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::Progress;
-use limbeck::{Context as _, Error, Result, distill, select, synth};
+use limbeck::{Context as _, Error, Result, distill, planning, select, synth};
 
 /// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
@@ -18,6 +18,7 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     if plan.baseline.is_some() {
         alike(plan, &generator, &load(&plan.data, Split::Train)?, "data.train")?;
     }
+    planning::check(plan, progress)?;
     WeigherFactory::open(plan, progress)?;
     let teacher = open_teacher(&plan.teacher, device)?;
     select::check(plan, teacher.info(), progress)?;

@@ -11,7 +11,7 @@ use limbeck::plan::{self, Plan};
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::{Progress, duration};
 use limbeck::run_dir::RunDir;
-use limbeck::{Error, Result, distill, eval, fidelity, recipe, report, select, summary, synth};
+use limbeck::{Error, Result, distill, eval, fidelity, measure, planning, recipe, report, select, summary, synth};
 
 use super::kept::Kept;
 use super::preflight::preflight;
@@ -34,8 +34,9 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
         teacher: Some(teacher),
         progress,
     };
-    for stage in Stage::ALL.into_iter().filter(|stage| *stage <= args.until) {
-        work.stage(stage)?;
+    work.rounds(args.until)?;
+    for stage in [Stage::Eval, Stage::Report].into_iter().filter(|stage| *stage <= args.until) {
+        work.stage(stage, 0)?;
     }
     progress.note(format_args!("done in {}: {}", duration(started.elapsed()), work.kept.run.path().display()));
     Ok(())
@@ -44,12 +45,18 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
 /// One stage of a run whose plan is made.
 pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> {
     let kept: Kept<Plan> = Kept::open(&args.run)?;
+    if kept.plan.rounds.is_some() && stage <= Stage::Distill {
+        return Err(Error::input(format!(
+            "`{}` has rounds, in which drawing, selecting and learning take turns: `limbeck run` with its recipe goes on",
+            args.run.display()
+        )));
+    }
     let device = args.device.device.open()?;
     let teacher = match stage {
         Stage::Distill | Stage::Eval => Some(open_teacher(&kept.plan.teacher, &device)?),
         Stage::Synth | Stage::Select | Stage::Report => None,
     };
-    Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage)
+    Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage, 0)
 }
 
 /// Figures of the drawn images, also on stdout as JSON.
@@ -72,15 +79,41 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// What is left of the stages up to the students, round by round. A stage before them ends the first round.
+    fn rounds(&self, until: Stage) -> Result<()> {
+        let Kept { plan, run, .. } = &self.kept;
+        for round in 0..plan.round_count() {
+            self.timed("plan", || planning::run(plan, run, self.progress, round))?;
+            for stage in [Stage::Synth, Stage::Select, Stage::Distill].into_iter().filter(|stage| *stage <= until) {
+                self.stage(stage, round)?;
+            }
+            if until < Stage::Distill {
+                return Ok(());
+            }
+            self.timed("measure", || measure::run(plan, run, self.progress, &self.device, self.teacher()?, round))?;
+        }
+        Ok(())
+    }
+
+    /// Work that only runs with rounds have.
+    fn timed(&self, name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        if self.kept.plan.rounds.is_none() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        work()?;
+        summary::add_time(&self.kept.run, name, started.elapsed())
+    }
+
     /// Does what is left of a stage, and adds its time to the run's.
-    fn stage(&self, stage: Stage) -> Result<()> {
+    fn stage(&self, stage: Stage, round: u32) -> Result<()> {
         let Kept { plan, run, .. } = &self.kept;
         let (progress, device) = (self.progress, &self.device);
         let started = Instant::now();
         match stage {
-            Stage::Synth => synth::run(plan, run, progress, device)?,
-            Stage::Select => select::run(plan, run, progress, device)?,
-            Stage::Distill => self.distill()?,
+            Stage::Synth => synth::run(plan, run, progress, device, round)?,
+            Stage::Select => select::run(plan, run, progress, device, round)?,
+            Stage::Distill => self.distill(round)?,
             Stage::Eval => self.eval()?,
             Stage::Report => return self.report(),
         }
@@ -88,11 +121,11 @@ impl Work<'_> {
     }
 
     /// Students are trained with the weigher that the plan names, a fresh one for each.
-    fn distill(&self) -> Result<()> {
+    fn distill(&self, round: u32) -> Result<()> {
         let Kept { plan, run, .. } = &self.kept;
         let weigher = WeigherFactory::open(plan, self.progress)?;
         let start = |steps| weigher.as_ref().map(|weigher| weigher.start(steps)).transpose();
-        distill::run(plan, run, self.progress, &self.device, self.teacher()?, &start)
+        distill::run(plan, run, self.progress, &self.device, self.teacher()?, &start, round)
     }
 
     fn eval(&self) -> Result<()> {

@@ -38,6 +38,9 @@ pub struct DistillConfig {
     #[serde(default)]
     pub augment: AugmentConfig,
     pub weigher: Option<WeigherConfig>,
+    /// `[[distill.weighers]]`: several weighers, whose weights are multiplied. Not together with `weigher`. Default: none.
+    #[serde(default)]
+    pub weighers: Vec<WeigherConfig>,
     /// Default: the teacher is asked for every image of every step.
     pub cache: Option<CacheConfig>,
 }

@@ -4,12 +4,14 @@
 
 mod data;
 mod distill;
+mod rounds;
 mod run;
 mod teacher;
 mod train;
 
 pub use data::*;
 pub use distill::*;
+pub use rounds::*;
 pub use run::*;
 pub use teacher::*;
 pub use train::*;

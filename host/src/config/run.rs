@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BaselineConfig, DataConfig, DistillConfig, EnsembleConfig, TeachersConfig};
+use super::{BaselineConfig, DataConfig, DistillConfig, EnsembleConfig, RoundsConfig, TeachersConfig};
 
 /// A whole recipe of `limbeck run`.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,6 +14,7 @@ pub struct Config {
     pub data: DataConfig,
     pub generator: GeneratorConfig,
     pub synth: SynthConfig,
+    pub rounds: Option<RoundsConfig>,
     /// `[teacher]`, or several `[[teacher]]`.
     pub teacher: TeachersConfig,
     /// Only with several teachers.
@@ -49,7 +50,8 @@ pub struct GeneratorConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SynthConfig {
-    /// How many images, the classes in equal shares; 1 to 10 million. Required.
+    /// How many images over all rounds, the classes in equal shares unless `[rounds.planner]` says otherwise; 1 to 10
+    /// million. Required.
     pub images: usize,
     /// `ddpm` (ancestral, with the learned variance) or `ddim`. Default `ddpm`.
     #[serde(default)]
@@ -93,8 +95,12 @@ pub struct SelectConfig {
     pub policy: Option<PathBuf>,
     /// The share of images that stays, above 0 to 1. Default 1. Not together with `budget`.
     pub keep: Option<f32>,
-    /// The number of images that stays, 1 to `synth.images`. Not together with `keep`.
+    /// The number of images that stays, 1 to `synth.images`. Not together with `keep` or `[rounds]`.
     pub budget: Option<usize>,
+    /// `[[select.chain]]`: several policies, each of which decides about what those before it kept. Not together with
+    /// `policy`, `keep`, `budget` and `config`. Default: none.
+    #[serde(default)]
+    pub chain: Vec<LinkConfig>,
     /// A finished student (`checkpoints/…/student.safetensors` of an earlier run): gives policies the columns `student.…`
     /// and `kl`. Default: none.
     pub student: Option<PathBuf>,
@@ -107,6 +113,31 @@ pub struct SelectConfig {
     /// A free table, handed to the policy as JSON. Default: empty.
     #[serde(default)]
     pub config: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `[[select.chain]]`: one policy of several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LinkConfig {
+    /// A scorer or selector policy, a WebAssembly component. Required.
+    pub policy: PathBuf,
+    /// `scorer` or `selector`, for a component that is both. Default: what it is, scorer before selector.
+    pub role: Option<SelectRole>,
+    /// The share of the images left by the links before it that stays, above 0 to 1. Default 1. Not together with `budget`.
+    pub keep: Option<f32>,
+    /// The number of images that stays, 1 to `synth.images`. Not together with `keep` or `[rounds]`.
+    pub budget: Option<usize>,
+    /// A free table, handed to the policy as JSON. Default: empty.
+    #[serde(default)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a component is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectRole {
+    Scorer,
+    Selector,
 }
 
 /// `[limits]`: what a policy may use in one call. Passing a limit stops the run with a message.

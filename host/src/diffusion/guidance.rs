@@ -11,7 +11,8 @@ use crate::{Error, Result};
 pub struct Guided<'a> {
     net: &'a Dit,
     classes: Vec<u32>,
-    scale: f64,
+    /// One an image.
+    scales: Vec<f64>,
     guided_channels: usize,
 }
 
@@ -19,7 +20,25 @@ impl<'a> Guided<'a> {
     /// `scale` 1 is the plain conditional model, 0 the unconditional one. Only the first `guided_channels` channels of ε
     /// are guided; the official DiT guides 3 of its 4.
     pub fn new(net: &'a Dit, classes: Vec<u32>, scale: f64, guided_channels: usize) -> Self {
-        Self { net, classes, scale, guided_channels: guided_channels.min(net.config().channels) }
+        let scales = vec![scale; classes.len()];
+        Self::with_scales(net, classes, scales, guided_channels)
+    }
+
+    /// As [`Self::new`], with a scale for each image.
+    pub fn with_scales(net: &'a Dit, classes: Vec<u32>, scales: Vec<f64>, guided_channels: usize) -> Self {
+        Self { net, classes, scales, guided_channels: guided_channels.min(net.config().channels) }
+    }
+
+    /// `images` times the scale of each, `[n, c, h, w]`.
+    fn scaled(&self, images: &Tensor) -> Result<Tensor> {
+        match self.scales.split_first() {
+            Some((first, rest)) if rest.iter().any(|scale| scale != first) => {
+                let scales: Vec<f32> = self.scales.iter().map(|&scale| scale as f32).collect();
+                let scales = Tensor::from_vec(scales, (self.scales.len(), 1, 1, 1), images.device())?;
+                Ok(images.broadcast_mul(&scales)?)
+            }
+            first => Ok((images * first.map_or(1.0, |(scale, _)| *scale))?),
+        }
     }
 
     /// The network's answer for the classes, and without a class, each `[n, 2 · channels, h, w]`. On the CPU one a thread,
@@ -50,7 +69,7 @@ impl<'a> Guided<'a> {
 impl Denoiser for Guided<'_> {
     fn predict(&self, x: &Tensor, timestep: u32) -> Result<Prediction> {
         let channels = self.net.config().channels;
-        let (conditional, unconditional) = if self.scale != 1.0 {
+        let (conditional, unconditional) = if self.scales.iter().any(|&scale| scale != 1.0) {
             let [with, without] = self.both(x, timestep)?;
             (with, Some(without))
         } else {
@@ -64,7 +83,7 @@ impl Denoiser for Guided<'_> {
         let k = self.guided_channels;
         let with = epsilon.narrow(1, 0, k)?;
         let without = unconditional.narrow(1, 0, k)?;
-        let steered = (&without + ((with - &without)? * self.scale)?)?;
+        let steered = (&without + self.scaled(&(with - &without)?)?)?;
         let epsilon =
             if k == channels { steered } else { Tensor::cat(&[steered, epsilon.narrow(1, k, channels - k)?], 1)? };
         Ok(Prediction { epsilon: epsilon.contiguous()?, variance })

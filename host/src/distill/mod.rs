@@ -10,6 +10,8 @@ mod objective;
 mod trainer;
 mod weights;
 
+use std::path::PathBuf;
+
 use candle_core::Device;
 
 use self::arms::Arm;
@@ -19,9 +21,10 @@ use self::grader::Grader;
 use self::trainer::Trainer;
 use crate::backend::{Classifier, ClassifierInfo};
 use crate::data::{Dataset, Split, load};
-use crate::plan::Plan;
+use crate::plan::{Plan, RoundStudent};
 use crate::policy::Weigher;
 use crate::progress::Progress;
+use crate::rounds::{self, student_file};
 use crate::run_dir::RunDir;
 use crate::{Context as _, Error, Result};
 
@@ -35,6 +38,8 @@ pub type MakeWeigher<'a> = dyn Fn(u64) -> Result<Option<Box<dyn Weigher>>> + 'a;
 /// `checkpoints/<arm>/seed-<k>/student.safetensors`, lines in `metrics.jsonl` and, with a weigher,
 /// `weights/<arm>-seed-<k>.json`; and `history/<arm>-seed-<k>.safetensors` with what was seen of each image.
 ///
+/// Before the last round these are the students of the round, `<arm>` is then `rounds/<round>`.
+///
 /// Killed at any moment and called again, it goes on from the last resume point and ends with the same students.
 pub fn run(
     plan: &Plan,
@@ -43,15 +48,18 @@ pub fn run(
     device: &Device,
     teacher: &dyn Classifier,
     make_weigher: &MakeWeigher<'_>,
+    round: u32,
 ) -> Result<()> {
+    let plan = &plan.training_in(round);
     let curve = curve_images(load(&plan.data, Split::Test)?);
     let features = objective::wants_features(&plan.distill.loss);
     let cache = Cache::open(plan, run, progress, teacher.info().features.filter(|_| features))?;
-    for arm in arms::read(plan, run)? {
+    for arm in arms::read(plan, run, round)? {
         check(plan, teacher.info(), &arm.data).context(format_args!("the {} images", arm.name))?;
         let grader = Grader::new(teacher, device, features, cache.as_ref());
         for &seed in &plan.distill.seeds {
-            train_one(plan, run, progress, device, &arm, seed, &grader, &curve, make_weigher)
+            let before = before(plan, run, &arm, seed, round);
+            train_one(plan, run, progress, device, &arm, seed, &grader, &curve, make_weigher, before)
                 .context(format_args!("student {} seed {seed}", arm.name))?;
         }
     }
@@ -92,12 +100,13 @@ fn train_one(
     grader: &Grader<'_>,
     curve: &Dataset,
     make_weigher: &MakeWeigher<'_>,
+    before: Option<PathBuf>,
 ) -> Result<()> {
-    let files = trainer::Files::new(run, arm.name, seed);
+    let files = trainer::Files::new(run, &arm.name, seed);
     if files.finished() {
         return files.forget_state();
     }
-    let mut trainer = Trainer::start(plan, &files, arm, seed, grader, device, make_weigher)?;
+    let mut trainer = Trainer::start(plan, &files, arm, seed, grader, device, make_weigher, before)?;
     let bar = progress.stage(&format!("distill {} seed {seed}", arm.name), trainer.total_images(), "images");
     bar.advance(trainer.images_done());
     while !trainer.done() {
@@ -109,6 +118,13 @@ fn train_one(
     }
     bar.finish();
     trainer.finish()
+}
+
+/// The student of the round before, where this one goes on from it.
+fn before(plan: &Plan, run: &RunDir, arm: &Arm, seed: u64, round: u32) -> Option<PathBuf> {
+    let rounds = plan.rounds.as_ref().filter(|rounds| rounds.student == RoundStudent::Continue)?;
+    let goes_on = round > 0 && round < rounds.count && arm.name == rounds::arm(plan, round);
+    goes_on.then(|| run.join(&student_file(&rounds::arm(plan, round - 1), seed)))
 }
 
 /// Evenly spaced images for the accuracy curve.

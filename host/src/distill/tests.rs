@@ -60,7 +60,7 @@ impl Toy {
     }
 
     fn distill_from(&self, teacher: &Teacher, weigher: &MakeWeigher<'_>) -> Result<()> {
-        run(&self.plan, &self.run, &Progress::new(Mode::Quiet), &Device::Cpu, teacher, weigher)
+        run(&self.plan, &self.run, &Progress::new(Mode::Quiet), &Device::Cpu, teacher, weigher, 0)
     }
 
     /// The step and the accuracy of the last line that a student wrote.
@@ -104,6 +104,7 @@ fn sample(id: u64) -> Sample {
         guidance: 1.0,
         steps: 1,
         seed: 0,
+        stream: None,
         sampler: "ddim".into(),
         round: 0,
         generator: "none".into(),
@@ -399,7 +400,7 @@ fn what_does_not_fit_is_refused() {
     let toy = Toy::new("");
     let teach = |teacher: &Teacher| {
         let progress = Progress::new(Mode::Quiet);
-        run(&toy.plan, &toy.run, &progress, &Device::Cpu, teacher, &without).unwrap_err().to_string()
+        run(&toy.plan, &toy.run, &progress, &Device::Cpu, teacher, &without, 0).unwrap_err().to_string()
     };
     let message = teach(&Teacher::new(8));
     assert!(message.contains("the synthetic images: they are (1, 6, 6)") && message.contains("(1, 8, 8)"), "{message}");

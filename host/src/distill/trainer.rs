@@ -1,6 +1,7 @@
 //! The training of one student: one step at a time, saved and taken up again at any of them.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint::{self, Checkpoint};
@@ -17,6 +18,7 @@ use crate::data::Dataset;
 use crate::plan::Plan;
 use crate::policy::{StepColumns, Weigher};
 use crate::progress::{Mode, Progress};
+use crate::rounds::student_file;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{number, saved};
@@ -30,17 +32,17 @@ const WEIGHER: &str = "weigher";
 /// The files of one student in the run directory.
 pub struct Files<'a> {
     run: &'a RunDir,
-    arm: &'static str,
+    arm: &'a str,
     seed: u64,
 }
 
 impl<'a> Files<'a> {
-    pub fn new(run: &'a RunDir, arm: &'static str, seed: u64) -> Self {
+    pub fn new(run: &'a RunDir, arm: &'a str, seed: u64) -> Self {
         Self { run, arm, seed }
     }
 
     fn student(&self) -> String {
-        format!("checkpoints/{}/seed-{}/student.safetensors", self.arm, self.seed)
+        student_file(self.arm, self.seed)
     }
 
     fn state(&self) -> String {
@@ -92,7 +94,8 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Begins, or goes on from the resume point.
+    /// Begins, afresh or with the weights of the student `before`, or goes on from the resume point.
+    #[allow(clippy::too_many_arguments, reason = "the inputs of a training, each used once")]
     pub fn start(
         plan: &'a Plan,
         files: &'a Files<'a>,
@@ -101,8 +104,9 @@ impl<'a> Trainer<'a> {
         grader: &'a Grader<'a>,
         device: &Device,
         make_weigher: &MakeWeigher<'_>,
+        before: Option<PathBuf>,
     ) -> Result<Self> {
-        let log = Log::new(files.run, Some(arm.name), seed);
+        let log = Log::new(files.run, Some(&arm.name), seed);
         let seed = student_seed(plan.run.seed, seed);
         let batches = Batches::new(seed, arm.data.len(), plan.distill.batch);
         let spec = Spec {
@@ -111,7 +115,7 @@ impl<'a> Trainer<'a> {
             channels: arm.data.channels,
             size: arm.data.height,
             normal: Normal::of(&arm.data)?,
-            start: plan.distill.start.clone(),
+            start: before.or_else(|| plan.distill.start.clone()),
         };
         let saved = saved(&files.run.join(&files.state()))?;
         let teacher = grader.teacher();
@@ -288,7 +292,7 @@ impl<'a> Trainer<'a> {
         self.grader.keep()?;
         self.files.run.write_atomic(&self.files.history(), &self.history.to_bytes(&self.arm.ids)?)?;
         if let Some(weigher) = &self.weigher {
-            let json = self.weights.to_json(&self.arm.ids, weigher.usage())?;
+            let json = self.weights.to_json(&self.arm.ids, weigher.usage(), &weigher.links())?;
             self.files.run.write_atomic(&self.files.weights(), &json)?;
         }
         self.files.run.write_atomic(&self.files.student(), &self.learner.export()?)?;

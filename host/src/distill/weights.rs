@@ -25,6 +25,9 @@ struct Document<'a> {
     /// Of each image over the whole training; `null` for one that was in no batch.
     mean_weight: Vec<Option<f64>>,
     policy: PolicyUse,
+    /// Of a chain, what each link used.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    links: &'a [PolicyUse],
 }
 
 impl MeanWeights {
@@ -55,10 +58,10 @@ impl MeanWeights {
         Ok(Self { sums: find(SUMS)?.to_vec1()?, counts: find(COUNTS)?.to_vec1()? })
     }
 
-    pub fn to_json(&self, ids: &[u64], policy: PolicyUse) -> Result<Vec<u8>> {
+    pub fn to_json(&self, ids: &[u64], policy: PolicyUse, links: &[PolicyUse]) -> Result<Vec<u8>> {
         let mean = |(&sum, &count): (&f64, &u32)| (count > 0).then(|| sum / f64::from(count));
         let mean_weight = self.sums.iter().zip(&self.counts).map(mean).collect();
-        let mut json = serde_json::to_vec(&Document { ids, mean_weight, policy })
+        let mut json = serde_json::to_vec(&Document { ids, mean_weight, policy, links })
             .map_err(|error| Error::failed(error.to_string()))?;
         json.push(b'\n');
         Ok(json)
@@ -75,7 +78,7 @@ mod tests {
         weights.add(&[0, 2], &[0.5, 1.5]);
         weights.add(&[2], &[0.5]);
         let json: serde_json::Value =
-            serde_json::from_slice(&weights.to_json(&[7, 8, 9], PolicyUse::default()).unwrap()).unwrap();
+            serde_json::from_slice(&weights.to_json(&[7, 8, 9], PolicyUse::default(), &[]).unwrap()).unwrap();
         assert_eq!(json["ids"], serde_json::json!([7, 8, 9]));
         assert_eq!(json["mean_weight"], serde_json::json!([0.5, null, 1.0]));
     }

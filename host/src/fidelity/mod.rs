@@ -19,9 +19,6 @@ pub use frechet::Gaussian;
 /// Images a pass through the teacher; it changes speed and memory only.
 const BATCH: usize = 250;
 
-/// The round that is judged.
-const ROUND: u32 = 0;
-
 /// The content of `fidelity.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fidelity {
@@ -40,9 +37,13 @@ pub struct Fidelity {
     pub real_images: usize,
 }
 
-/// Judges the pool of a run and writes `fidelity.json`. Needs a teacher that gives features, and `data.test`.
+/// Judges the images of all rounds of a run and writes `fidelity.json`. Needs a teacher that gives features, and `data.test`.
 pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, teacher: &dyn Classifier) -> Result<Fidelity> {
-    let drawn = Pool::read(run, ROUND)?.to_dataset(plan.data.classes);
+    let mut pool = Pool::default();
+    for round in 0..plan.round_count() {
+        pool.samples.extend(Pool::read(run, round)?.samples);
+    }
+    let drawn = pool.to_dataset(plan.data.classes);
     let test = load(&plan.data, Split::Test)?;
     let real = plan.data.train.as_ref().map(|_| load(&plan.data, Split::Train)).transpose()?;
     let real = real.map(|data| first(data, drawn.len()));

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
-use super::{AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossPlan, OptimizerPlan, Plan, SynthPlan};
+use super::{
+    AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossPlan, OptimizerPlan, Plan, RoundsPlan, SynthPlan,
+};
 use crate::{Error, Result};
 
 /// Above 0, up to and with `high`.
@@ -50,9 +52,10 @@ pub(super) fn plan(plan: &Plan) -> Result<()> {
     seed("run.seed", plan.run.seed)?;
     data(&plan.data)?;
     synth(&plan.synth)?;
-    match plan.select.keep {
-        Keep::Fraction(share) => within("select.keep", share, above_zero(1.0))?,
-        Keep::Count(count) => within("select.budget", count, 1..=plan.synth.images)?,
+    plan.rounds.as_ref().map_or(Ok(()), |rounds| self::rounds(plan, rounds))?;
+    keep("select", plan.select.keep, plan.synth.images)?;
+    for (place, link) in plan.select.chain.iter().enumerate() {
+        keep(&format!("select.chain.{place}"), link.keep, plan.synth.images)?;
     }
     distill(&plan.distill)?;
     if plan.teacher.members.is_empty() {
@@ -63,6 +66,13 @@ pub(super) fn plan(plan: &Plan) -> Result<()> {
         return Err(Error::input(format!("`teacher.classes` names `{name}`, which is no teacher of the plan")));
     }
     limits(&plan.limits)
+}
+
+fn keep(prefix: &str, keep: Keep, images: usize) -> Result<()> {
+    match keep {
+        Keep::Fraction(share) => within(&format!("{prefix}.keep"), share, above_zero(1.0)),
+        Keep::Count(count) => within(&format!("{prefix}.budget"), count, 1..=images),
+    }
 }
 
 pub(super) fn data(data: &DataPlan) -> Result<()> {
@@ -95,6 +105,35 @@ fn synth(synth: &SynthPlan) -> Result<()> {
     within("synth.eta", synth.eta, 0.0..=1.0)?;
     within("synth.batch", synth.batch, 1..=100_000)?;
     within("synth.shard", synth.shard, 1..=1_000_000)
+}
+
+fn rounds(plan: &Plan, rounds: &RoundsPlan) -> Result<()> {
+    within("rounds.count", rounds.count, 1..=1000)?;
+    let later = rounds.count as usize - 1;
+    if plan.synth.images <= later {
+        let images = plan.synth.images;
+        return Err(Error::input(format!(
+            "`rounds.count` is {}, and `synth.images` are {images}: every round needs an image",
+            rounds.count
+        )));
+    }
+    let most = if later == 0 { plan.synth.images } else { (plan.synth.images - 1) / later };
+    within("rounds.images-per-round", rounds.images_per_round, 1..=most)?;
+    within("rounds.epochs", rounds.epochs, 1..=100_000)?;
+    within("rounds.held-out", rounds.held_out, above_zero(0.9))?;
+    if plan.distill.optimizer.warmup_epochs > f64::from(rounds.epochs) {
+        return Err(Error::input(format!(
+            "`distill.optimizer.warmup-epochs` is {}, `rounds.epochs` is {}: warm up for at most these",
+            plan.distill.optimizer.warmup_epochs, rounds.epochs
+        )));
+    }
+    let mut kept = plan.select.chain.iter().map(|link| link.keep).chain([plan.select.keep]);
+    if kept.any(|keep| matches!(keep, Keep::Count(_))) {
+        return Err(Error::input(
+            "a `budget` under [select] counts the images of one round, and `[rounds]` has several: set `keep` instead",
+        ));
+    }
+    Ok(())
 }
 
 fn distill(distill: &DistillPlan) -> Result<()> {

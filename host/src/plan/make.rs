@@ -6,8 +6,11 @@ use serde_json::Value;
 
 use super::inputs::{Inputs, Kind};
 use super::teachers::teachers;
-use super::{DataPlan, DistillPlan, Files, Format, GeneratorPlan, Keep, Plan, SelectPlan, WeigherPlan, check};
-use crate::config::{Config, DataConfig, DistillConfig, FilesConfig, SelectConfig};
+use super::{
+    DataPlan, DistillPlan, Files, Format, GeneratorPlan, Keep, LinkPlan, Plan, PlannerPlan, RoundsPlan, SelectPlan,
+    WeigherPlan, check,
+};
+use crate::config::{Config, DataConfig, DistillConfig, FilesConfig, RoundsConfig, SelectConfig, WeigherConfig};
 use crate::{Error, Result};
 
 /// Plans a run. `base` is the folder of the recipe, from which its paths go.
@@ -29,11 +32,14 @@ pub fn plan(config: Config, base: &Path) -> Result<Plan> {
     let teacher = teachers(config.teacher, config.ensemble, data.classes, &mut inputs)?;
     let select = select(config.select, &mut inputs)?;
     let distill = distill(config.distill, &mut inputs)?;
+    let in_all = (config.synth.images, distill.epochs);
+    let rounds = config.rounds.map(|rounds| self::rounds(rounds, in_all, &mut inputs)).transpose()?;
     let plan = Plan {
         run: config.run,
         data,
         generator: GeneratorPlan { weights, sha256 },
         synth: config.synth,
+        rounds,
         teacher,
         select,
         distill,
@@ -96,21 +102,35 @@ fn files(key: &str, format: Format, files: &FilesConfig, inputs: &mut Inputs) ->
 }
 
 fn select(select: SelectConfig, inputs: &mut Inputs) -> Result<SelectPlan> {
-    let keep = match (select.keep, select.budget) {
-        (Some(_), Some(_)) => {
-            return Err(Error::input(
-                "`select.keep` and `select.budget` are both set: keep a share or a number, not both",
-            ));
-        }
-        (share, None) => Keep::Fraction(share.unwrap_or(1.0)),
-        (None, Some(count)) => Keep::Count(count),
-    };
+    let alone = [
+        ("policy", select.policy.is_some()),
+        ("keep", select.keep.is_some()),
+        ("budget", select.budget.is_some()),
+        ("config", !select.config.is_empty()),
+    ];
+    if let Some((key, _)) = alone.iter().find(|(_, set)| *set && !select.chain.is_empty()) {
+        return Err(Error::input(format!(
+            "`select.chain` and `select.{key}` are both set: each policy of `[[select.chain]]` has a `{key}` of its own"
+        )));
+    }
+    let keep = keep("select", select.keep, select.budget)?;
+    let chain = select.chain.into_iter().enumerate().map(|(place, link)| {
+        let key = format!("select.chain.{place}");
+        Ok(LinkPlan {
+            policy: inputs.add(&format!("{key}.policy"), &link.policy, Kind::Policy)?,
+            role: link.role,
+            keep: self::keep(&key, link.keep, link.budget)?,
+            config: Value::Object(link.config),
+        })
+    });
+    let chain = chain.collect::<Result<_>>()?;
     let mut add = |key: &str, path: Option<std::path::PathBuf>, kind| {
         path.map(|path| inputs.add(&format!("select.{key}"), &path, kind)).transpose()
     };
     Ok(SelectPlan {
         policy: add("policy", select.policy, Kind::Policy)?,
         keep,
+        chain,
         student: add("student", select.student, Kind::Weights)?,
         history: add("history", select.history, Kind::Weights)?,
         external: add("external", select.external, Kind::File)?,
@@ -118,11 +138,31 @@ fn select(select: SelectConfig, inputs: &mut Inputs) -> Result<SelectPlan> {
     })
 }
 
+/// A share or a number; `prefix` is the table that they are in.
+fn keep(prefix: &str, share: Option<f32>, count: Option<usize>) -> Result<Keep> {
+    match (share, count) {
+        (Some(_), Some(_)) => Err(Error::input(format!(
+            "`{prefix}.keep` and `{prefix}.budget` are both set: keep a share or a number, not both"
+        ))),
+        (share, None) => Ok(Keep::Fraction(share.unwrap_or(1.0))),
+        (None, Some(count)) => Ok(Keep::Count(count)),
+    }
+}
+
 fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
-    let weigher = distill.weigher.map(|weigher| {
-        let policy = inputs.add("distill.weigher.policy", &weigher.policy, Kind::Policy)?;
+    if distill.weigher.is_some() && !distill.weighers.is_empty() {
+        return Err(Error::input(
+            "`distill.weigher` and `distill.weighers` are both set: put all of them into `[[distill.weighers]]`",
+        ));
+    }
+    let mut weigher = |key: String, weigher: WeigherConfig| {
+        let policy = inputs.add(&format!("{key}.policy"), &weigher.policy, Kind::Policy)?;
         Ok::<_, Error>(WeigherPlan { policy, config: Value::Object(weigher.config) })
-    });
+    };
+    let one = distill.weigher.map(|one| weigher("distill.weigher".into(), one)).transpose()?;
+    let several = distill.weighers.into_iter().enumerate();
+    let several =
+        several.map(|(place, one)| weigher(format!("distill.weighers.{place}"), one)).collect::<Result<_>>()?;
     let cache = distill.cache.map(|mut cache| {
         cache.folder = cache.folder.map(|folder| inputs.absolute(&folder));
         cache
@@ -139,8 +179,25 @@ fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
         loss: distill.loss,
         optimizer: distill.optimizer,
         augment: distill.augment,
-        weigher: weigher.transpose()?,
+        weigher: one,
+        weighers: several,
         cache,
+    })
+}
+
+/// `images` and `epochs` are those of the whole run.
+fn rounds(rounds: RoundsConfig, (images, epochs): (usize, u32), inputs: &mut Inputs) -> Result<RoundsPlan> {
+    let planner = rounds.planner.map(|planner| {
+        let policy = inputs.add("rounds.planner.policy", &planner.policy, Kind::Policy)?;
+        Ok::<_, Error>(PlannerPlan { policy, config: Value::Object(planner.config) })
+    });
+    Ok(RoundsPlan {
+        count: rounds.count,
+        images_per_round: rounds.images_per_round.unwrap_or(images / rounds.count.max(1) as usize),
+        epochs: rounds.epochs.unwrap_or(epochs),
+        student: rounds.student,
+        held_out: rounds.held_out,
+        planner: planner.transpose()?,
     })
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod document;
 mod inputs;
 mod make;
+mod rounds;
 mod teachers;
 #[cfg(test)]
 mod tests;
@@ -18,11 +19,12 @@ pub use crate::config::{
     AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, CacheConfig as CachePlan, Combine,
     DiffusionConfig as DiffusionPlan, DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, LossConfig as LossPlan,
     LossKind, NoiseSchedule, OptimizerConfig as OptimizerPlan, OptimizerKind, RunConfig as RunPlan, Sampler, Schedule,
-    SynthConfig as SynthPlan,
+    SelectRole, SynthConfig as SynthPlan,
 };
 pub use document::Document;
 pub use inputs::verify_inputs;
 pub use make::plan;
+pub use rounds::{PlannerPlan, RoundStudent, RoundsPlan};
 pub use train::{ClassifierPlan, GeneratorTrainPlan, plan_classifier, plan_generator};
 
 /// A whole run. Every number is in its range and every file was there when the plan was made.
@@ -33,6 +35,7 @@ pub struct Plan {
     pub data: DataPlan,
     pub generator: GeneratorPlan,
     pub synth: SynthPlan,
+    pub rounds: Option<RoundsPlan>,
     pub teacher: TeachersPlan,
     pub select: SelectPlan,
     pub distill: DistillPlan,
@@ -121,10 +124,25 @@ pub struct TeacherPlan {
 pub struct SelectPlan {
     pub policy: Option<PathBuf>,
     pub keep: Keep,
+    /// Several policies one after the other; then `policy` is `None` and `keep` everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<LinkPlan>,
     /// What else is known of the images; see the fields of `config::SelectConfig`.
     pub student: Option<PathBuf>,
     pub history: Option<PathBuf>,
     pub external: Option<PathBuf>,
+    /// A JSON object for the policy.
+    pub config: serde_json::Value,
+}
+
+/// One policy of several.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LinkPlan {
+    pub policy: PathBuf,
+    pub role: Option<SelectRole>,
+    /// Of what the links before it left.
+    pub keep: Keep,
     /// A JSON object for the policy.
     pub config: serde_json::Value,
 }
@@ -169,6 +187,9 @@ pub struct DistillPlan {
     pub optimizer: OptimizerPlan,
     pub augment: AugmentPlan,
     pub weigher: Option<WeigherPlan>,
+    /// Several weighers; then `weigher` is `None`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weighers: Vec<WeigherPlan>,
     pub cache: Option<CachePlan>,
 }
 

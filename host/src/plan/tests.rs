@@ -198,3 +198,50 @@ fn keys_of_several_teachers_are_refused_where_there_is_one() {
     let unpinned = several("[[teacher]]\nplugin = \"libteacher.so\"", "").unwrap_err().to_string();
     assert!(unpinned.contains("is not pinned: set `teacher.1.sha256 = "), "{unpinned}");
 }
+
+#[test]
+fn rounds_share_out_the_images() {
+    let dir = files();
+    let plan = plan_in(dir.path(), &["rounds={ count = 4, images-per-round = 5 }"]).unwrap();
+    let ids: Vec<_> = (0..4).map(|round| plan.round_ids(round)).collect();
+    assert_eq!(ids, [0..25, 25..30, 30..35, 35..40]);
+    let plan = plan_in(dir.path(), &["rounds={ count = 3 }", "distill.seeds=[4, 2]"]).unwrap();
+    assert_eq!((plan.round_ids(0), plan.round_ids(2)), (0..14, 27..40), "the first takes what does not divide");
+    assert_eq!((plan.training_in(0).distill.seeds, plan.training_in(2).distill.seeds), (vec![4], vec![4, 2]));
+    assert_eq!(Plan::from_toml(&plan.to_toml().unwrap(), "plan.toml").unwrap(), plan);
+    let plan = plan_in(dir.path(), &[]).unwrap();
+    assert_eq!((plan.round_count(), plan.round_ids(0), plan.is_last(0)), (1, 0..40, true));
+}
+
+#[test]
+fn impossible_rounds_are_refused() {
+    let says = |rounds: &str, why: &str| {
+        let message = complaint(&[&format!("rounds={{ {rounds} }}")]);
+        assert!(message.contains(why), "{message}");
+    };
+    says("count = 0", "`rounds.count` is 0, must be at least 1");
+    says("count = 41", "`rounds.count` is 41, and `synth.images` are 40: every round needs an image");
+    says("count = 3, images-per-round = 20", "`rounds.images-per-round` is 20, must be at least 1 and at most 19");
+    says("count = 2, held-out = 1.0", "`rounds.held-out` is 1, must be more than 0 and at most 0.9");
+    let budget = complaint(&["rounds={ count = 2 }", "select={ budget = 3 }"]);
+    assert!(budget.contains("`[rounds]` has several: set `keep` instead"), "{budget}");
+}
+
+#[test]
+fn a_chain_has_parameters_of_its_own() {
+    let dir = files();
+    let chain = "select={ chain = [{ policy = \"filter.wasm\" }, { policy = \"filter.wasm\", keep = 0.5, role = \"selector\" }] }";
+    let plan = plan_in(dir.path(), &[chain]).unwrap();
+    assert_eq!((plan.select.chain.len(), plan.select.chain[1].keep), (2, Keep::Fraction(0.5)));
+    assert!(plan.inputs.contains_key("select.chain.1.policy"));
+    assert_eq!(Plan::from_toml(&plan.to_toml().unwrap(), "plan.toml").unwrap(), plan);
+    let both = complaint(&["select.chain=[{ policy = \"filter.wasm\" }]"]);
+    assert_eq!(
+        both,
+        "`select.chain` and `select.policy` are both set: each policy of `[[select.chain]]` has a `policy` of its own"
+    );
+    let missing = complaint(&["select={ chain = [{ policy = \"filter.wasm\" }, { policy = \"none.wasm\" }] }"]);
+    assert!(missing.starts_with("`select.chain.1.policy`: no file"), "{missing}");
+    let weighers = complaint(&["distill.weighers=[{ policy = \"weigher.wasm\" }]"]);
+    assert!(weighers.contains("put all of them into `[[distill.weighers]]`"), "{weighers}");
+}

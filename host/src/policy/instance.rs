@@ -55,6 +55,48 @@ pub struct PolicyUse {
     pub metrics: BTreeMap<String, f64>,
 }
 
+/// Which policy it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyId {
+    pub name: String,
+    pub version: String,
+    /// Of the file.
+    pub sha256: String,
+}
+
+impl PolicyUse {
+    /// Whose use it is.
+    pub fn id(&self) -> PolicyId {
+        PolicyId { name: self.name.clone(), version: self.version.clone(), sha256: self.sha256.clone() }
+    }
+
+    /// What several policies used that work side by side, under their joined names.
+    pub fn together(all: &[Self]) -> Self {
+        let joined = |of: fn(&Self) -> &str| all.iter().map(of).collect::<Vec<_>>().join(" × ");
+        let mut sum = Self {
+            name: joined(|one| &one.name),
+            version: joined(|one| &one.version),
+            sha256: crate::hash::sha256_bytes(joined(|one| &one.sha256).as_bytes()),
+            ..Self::default()
+        };
+        all.iter().for_each(|one| sum.add(one));
+        sum.peak_memory_bytes = all.iter().map(|one| one.peak_memory_bytes).sum();
+        sum
+    }
+
+    /// Adds what the same policy used elsewhere. The figures that it gave are dropped: their means over trainings of unlike
+    /// length would say little.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.fuel += other.fuel;
+        self.lent_bytes += other.lent_bytes;
+        self.seconds += other.seconds;
+        self.peak_memory_bytes = self.peak_memory_bytes.max(other.peak_memory_bytes);
+        self.metrics.clear();
+    }
+}
+
 struct Guests {
     lifecycle: contract::lifecycle::Guest,
     scorer: Option<contract::scorer::Guest>,

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** no other module names wasmtime.
 
+mod chain;
 mod check;
 mod columns;
 mod component;
@@ -24,12 +25,16 @@ mod trial;
 mod wasi;
 mod weigher;
 
-pub use columns::{Column, Columns, Numbers, Source, compute};
+pub use chain::ChainedWeigher;
+pub(crate) use check::{
+    draws as check_draws, scores as check_scores, selection as check_selection, weights as check_weights,
+};
+pub use columns::{Column, Columns, Numbers, Rows, Source, compute};
 pub(crate) use columns::{Grade, divergence};
 pub use component::{Policy, Role};
 pub use error::{PolicyError, Result};
 pub use inspect::{Checked, Inspection, brief, check, inspect};
-pub use instance::{Draw, Env, Info, PolicyInstance, PolicyUse, Scores, Selection, Setup, Veto, When};
+pub use instance::{Draw, Env, Info, PolicyId, PolicyInstance, PolicyUse, Scores, Selection, Setup, Veto, When};
 pub use limits::Limits;
 pub use log::{Level, LogSink, to_progress};
 pub use sandbox::Sandbox;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::chain::{ChainedWeigher, link_name};
 use super::{
     Column, Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, compute,
     log,
 };
-use crate::plan::Plan;
+use crate::plan::{Plan, WeigherPlan};
 use crate::progress::Progress;
 use crate::{Error, Result};
 
@@ -39,6 +40,10 @@ pub trait Weigher {
     fn epoch_end(&mut self, epoch: u32, stats_json: &str) -> Result<()>;
     /// What it used up to now.
     fn usage(&self) -> PolicyUse;
+    /// Where it is a chain of several, what each of them used, in their order.
+    fn links(&self) -> Vec<PolicyUse> {
+        Vec::new()
+    }
     /// The columns that it reads.
     fn needs(&self) -> &[String];
 
@@ -48,10 +53,10 @@ pub trait Weigher {
     }
 }
 
-/// The weigher of a plan, compiled once; every training starts its own copy.
+/// The weigher of a plan, or its chain of weighers, compiled once; every training starts its own copy.
 pub struct WeigherFactory {
-    policy: Policy,
-    config_json: String,
+    /// At least one, with its configuration.
+    links: Vec<(Policy, String)>,
     limits: Limits,
     seed: u64,
     classes: u32,
@@ -59,35 +64,48 @@ pub struct WeigherFactory {
 }
 
 impl WeigherFactory {
-    /// `None` when the plan names no weigher. Fails on everything that can be known before training: the file, its role,
+    /// `None` when the plan names no weigher. Several work as a chain. Fails on everything that can be known before training: the file, its role,
     /// its configuration, and the columns it asks for.
     pub fn open(plan: &Plan, progress: &Progress) -> Result<Option<Self>> {
-        let Some(weigher) = &plan.distill.weigher else { return Ok(None) };
-        let policy = Policy::open(&Sandbox::shared()?, &weigher.policy)?;
+        let named: Vec<_> = plan.distill.weigher.iter().chain(&plan.distill.weighers).collect();
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let (sandbox, chained) = (Sandbox::shared()?, named.len() > 1);
+        let open = |(place, weigher): (usize, &&WeigherPlan)| {
+            let policy = Policy::open(&sandbox, &weigher.policy).map_err(Error::from);
+            let policy = policy.map_err(|error| if chained { error.context(link_name(place)) } else { error })?;
+            Ok((policy, weigher.config.to_string()))
+        };
         let factory = Self {
-            policy,
-            config_json: weigher.config.to_string(),
+            links: named.iter().enumerate().map(open).collect::<Result<_>>()?,
             limits: Limits::from(&plan.limits),
             seed: plan.run.seed,
             classes: plan.data.classes as u32,
             progress: progress.clone(),
         };
         // What is wrong shows in a trial that nobody hears of.
-        factory.start_with(1, Arc::new(|_, _| {}))?;
+        factory.start_with(1, &|_| Arc::new(|_, _| {}))?;
         Ok(Some(factory))
     }
 
     /// A fresh weigher for one training of `total_steps` steps. Fails when the policy refuses its configuration, or asks
     /// for a column that training doesn't have.
     pub fn start(&self, total_steps: u64) -> Result<Box<dyn Weigher>> {
-        let log = log::to_progress(&self.progress, &self.policy.stem());
-        Ok(Box::new(self.start_with(total_steps, log)?))
+        self.start_with(total_steps, &|policy| log::to_progress(&self.progress, &policy.stem()))
     }
 
-    fn start_with(&self, total_steps: u64, log: LogSink) -> Result<SandboxedWeigher> {
-        let config_json = self.config_json.clone();
-        let env = Env { config_json, classes: self.classes, feature_dim: 0, total_steps };
-        SandboxedWeigher::start(&self.policy, &env, self.seed, &self.limits, log)
+    fn start_with(&self, total_steps: u64, log: &dyn Fn(&Policy) -> LogSink) -> Result<Box<dyn Weigher>> {
+        let start = |(policy, config_json): &(Policy, String)| {
+            let config_json = config_json.clone();
+            let env = Env { config_json, classes: self.classes, feature_dim: 0, total_steps };
+            SandboxedWeigher::start(policy, &env, self.seed, &self.limits, log(policy))
+        };
+        if let [only] = self.links.as_slice() {
+            return Ok(Box::new(start(only)?));
+        }
+        let start = |(place, link)| start(link).map_err(|error| error.context(link_name(place)));
+        Ok(Box::new(ChainedWeigher::new(self.links.iter().enumerate().map(start).collect::<Result<_>>()?)))
     }
 }
 

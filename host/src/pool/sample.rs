@@ -30,8 +30,11 @@ pub struct Provenance {
     pub guidance: f32,
     /// How many denoising steps were taken.
     pub steps: u32,
-    /// The seed of the run; the noise is the stream `id` of it.
+    /// The seed of the run; the noise is the stream `id` of it, unless `stream` names another.
     pub seed: u64,
+    /// The seed that a planner gave: the stream of the noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<u64>,
     /// `ddpm` or `ddim`.
     pub sampler: String,
     pub round: u32,

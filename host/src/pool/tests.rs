@@ -13,6 +13,7 @@ fn sample(id: u64, channels: usize) -> Sample {
         guidance: 2.5,
         steps: 50,
         seed: 7,
+        stream: None,
         sampler: "ddpm".into(),
         round: 0,
         generator: "ab".repeat(32),

@@ -62,7 +62,16 @@ fn samples() -> Vec<Sample> {
             id,
             class,
             image,
-            provenance: Provenance { class, guidance: 2.0, steps: 50, seed: 0, sampler, round: 0, generator },
+            provenance: Provenance {
+                class,
+                guidance: 2.0,
+                steps: 50,
+                seed: 0,
+                stream: None,
+                sampler,
+                round: 0,
+                generator,
+            },
         }
     };
     (0..IMAGES).map(sample).collect()

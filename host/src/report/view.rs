@@ -46,6 +46,7 @@ pub(super) struct Result {
 pub(super) struct Subset {
     pub(super) decisions: Vec<Decision>,
     pub(super) policy: Option<PolicyUse>,
+    pub(super) chain: Vec<PolicyUse>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +72,49 @@ pub(super) struct PolicyUse {
     pub(super) peak_memory_bytes: Option<u64>,
     pub(super) seconds: Option<f64>,
     pub(super) calls: Option<u64>,
+    pub(super) lent_bytes: Option<u64>,
+}
+
+/// A round of a run that has several.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    pub(super) planned: Planned,
+    pub(super) lag: Option<Lag>,
+}
+
+/// `rounds/round-RRR.json`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Planned {
+    pub(super) planner: Option<PolicyUse>,
+    pub(super) figures: Figures,
+    pub(super) class: Vec<u32>,
+    pub(super) guidance: Vec<f64>,
+    pub(super) steps: Vec<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Figures {
+    pub(super) classes: Vec<ClassLag>,
+}
+
+/// `rounds/round-RRR-lag.json`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Lag {
+    pub(super) held_out: u64,
+    pub(super) agreement: f64,
+    pub(super) mean_kl: f64,
+    pub(super) classes: Vec<ClassLag>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct ClassLag {
+    pub(super) held_out: u64,
+    pub(super) teacher_accuracy: f64,
+    pub(super) student_accuracy: f64,
 }
 
 /// One line of `metrics.jsonl`.
@@ -92,6 +136,8 @@ pub(super) struct Weights {
     pub(super) ids: Vec<u64>,
     pub(super) mean_weight: Vec<Option<f64>>,
     pub(super) policy: Option<PolicyUse>,
+    /// Of a chain of weighers.
+    pub(super) links: Vec<PolicyUse>,
 }
 
 /// The parts of `summary.json` that the report shows.
@@ -123,6 +169,7 @@ pub(super) struct Plan {
     pub(super) run: Run,
     pub(super) data: Data,
     pub(super) synth: Synth,
+    pub(super) rounds: Option<Rounds>,
     pub(super) distill: Distill,
     pub(super) inputs: BTreeMap<String, Input>,
 }
@@ -146,6 +193,12 @@ pub(super) struct Synth {
     pub(super) sampler: String,
     pub(super) steps: Option<u64>,
     pub(super) guidance: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rounds {
+    pub(super) count: u32,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,8 +3,8 @@
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint;
 
+use super::OpenTeacher;
 use super::proxy::Known;
-use super::{OpenTeacher, ROUND};
 use crate::backend::{Classifier, ClassifierInfo};
 use crate::plan::Plan;
 use crate::policy::{Column, Source, compute};
@@ -41,11 +41,12 @@ pub fn of_pool(
     plan: &Plan,
     run: &RunDir,
     pool: &Pool,
+    round: u32,
     key: &str,
     progress: &Progress,
     open: OpenTeacher<'_>,
 ) -> Result<PoolGrades> {
-    let file = format!("{}/grades.safetensors", round_dir(ROUND));
+    let file = format!("{}/grades.safetensors", round_dir(round));
     if let Some(kept) = load(run, &file, key, pool.samples.len()) {
         return Ok(kept);
     }
@@ -204,7 +205,7 @@ pub fn given(samples: &[Sample], classes: usize) -> Vec<Column> {
     vec![
         Column::f32s("guidance", 1, samples.iter().map(|sample| sample.provenance.guidance).collect()),
         whole("steps", |sample| sample.provenance.steps.into()),
-        whole("seed", |sample| sample.provenance.seed),
+        whole("seed", |sample| sample.provenance.stream.unwrap_or(sample.provenance.seed)),
         whole("round", |sample| sample.provenance.round.into()),
         Column::u64s("class.count", samples.iter().map(|sample| counts[sample.class as usize]).collect()),
     ]

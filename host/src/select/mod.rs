@@ -1,5 +1,6 @@
 //! The stage after drawing: the teacher grades every image of the pool, a policy decides what stays.
 
+mod chain;
 mod decide;
 mod grades;
 mod policy;
@@ -16,10 +17,11 @@ use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, sha256_bytes};
-use crate::{Error, Result};
+use crate::{Context as _, Error, Result};
 
-pub use crate::policy::PolicyUse;
+pub use crate::policy::{PolicyId, PolicyUse};
 use decide::Verdict;
+use policy::Link;
 pub use replay::{replay_selection, replay_weights};
 
 /// What stays of a round, and why the rest does not. The same pool, teacher, policy and seed give the same bytes.
@@ -28,22 +30,15 @@ pub use replay::{replay_selection, replay_weights};
 pub struct Subset {
     /// Hash of everything that the decision depends on.
     pub key: String,
-    /// The policy that decided; `None` when the recipe names none and everything stays.
+    /// The policy that decided; `None` when the recipe names none and everything stays, and of a chain.
     pub policy: Option<PolicyId>,
+    /// Of a chain, its policies in their order, as far as something was left to decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<PolicyId>,
     /// The ids of what stays, in increasing order.
     pub kept: Vec<u64>,
     /// One for each image of the pool, in the order of ids.
     pub decisions: Vec<Decision>,
-}
-
-/// Which policy it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyId {
-    pub name: String,
-    pub version: String,
-    /// Of the file.
-    pub sha256: String,
 }
 
 /// What was decided about one image.
@@ -66,9 +61,6 @@ pub struct Decision {
     pub teacher_p_class: f32,
 }
 
-/// Plain distillation has one round.
-const ROUND: u32 = 0;
-
 /// The file with the decisions of a round, below the run directory.
 pub fn subset_file(round: u32) -> String {
     format!("subset/round-{round:03}.json")
@@ -77,6 +69,11 @@ pub fn subset_file(round: u32) -> String {
 /// The file with what the policy used in that round: times differ from run to run, so it is apart from the decisions.
 pub fn usage_file(round: u32) -> String {
     format!("subset/round-{round:03}-usage.json")
+}
+
+/// Likewise for a link of a chain, counted from 0.
+pub fn link_usage_file(round: u32, link: usize) -> String {
+    format!("subset/round-{round:03}-link-{}-usage.json", link + 1)
 }
 
 impl Subset {
@@ -92,26 +89,34 @@ impl Subset {
 /// Fails on everything about the plan's policy that can be known before any work: the file, its role, its configuration,
 /// and the columns it asks for.
 pub fn check(plan: &Plan, teacher: &ClassifierInfo, progress: &Progress) -> Result<()> {
-    match &plan.select.policy {
-        Some(file) => {
-            policy::check(plan, file, teacher.features, &proxy::known(plan, &Pool::default(), progress)?, progress)
-        }
-        None => Ok(()),
+    let known = || proxy::known(plan, &Pool::default(), progress);
+    if let Some(link) = only(plan) {
+        policy::check(plan, &link, teacher.features, &known()?, progress)?;
     }
+    for (place, link) in chain::links(plan).iter().enumerate() {
+        let checked = policy::check(plan, link, teacher.features, &known()?, progress);
+        checked.context(chain::link_name(place))?;
+    }
+    Ok(())
+}
+
+/// The one policy of a plan without a chain.
+fn only(plan: &Plan) -> Option<Link<'_>> {
+    let file = plan.select.policy.as_deref()?;
+    Some(Link { file, config: &plan.select.config, role: None })
 }
 
 /// Opens the teacher, when it is needed at all.
 pub type OpenTeacher<'a> = &'a dyn Fn() -> Result<Box<dyn Classifier>>;
 
-/// Grades the pool of round 0 with the plan's teacher and decides what stays.
-pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
-    run_with(plan, run, progress, &|| open_teacher(&plan.teacher, device))
+/// Grades the pool of a round with the plan's teacher and decides what stays.
+pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device, round: u32) -> Result<()> {
+    run_with(plan, run, progress, &|| open_teacher(&plan.teacher, device), round)
 }
 
-/// Grades the pool of round 0 and decides what stays. A finished decision over the same inputs is left as it is, and so
+/// Grades the pool of a round and decides what stays. A finished decision over the same inputs is left as it is, and so
 /// are grades by the same teacher; what is there from other inputs is made again.
-pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTeacher<'_>) -> Result<()> {
-    let round = ROUND;
+pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTeacher<'_>, round: u32) -> Result<()> {
     let grades_key = grades::key(plan, run, round)?;
     let key = key(plan, &grades_key);
     if run.read_json::<Subset>(&subset_file(round))?.is_some_and(|subset| subset.key == key) {
@@ -119,16 +124,26 @@ pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTea
         return Ok(());
     }
     let pool = Pool::read(run, round)?;
-    let grades = grades::of_pool(plan, run, &pool, &grades_key, progress, teacher)?;
+    let grades = grades::of_pool(plan, run, &pool, round, &grades_key, progress, teacher)?;
     let source = grades.source(&pool)?.with(proxy::known(plan, &pool, progress)?);
     let budget = plan.select.keep.of(pool.samples.len());
-    let (verdicts, policy, usage) = match &plan.select.policy {
-        Some(file) => policy::decide(plan, file, &source.columns(), budget, progress)?,
-        None => (decide::without_policy(&source.id, budget), None, None),
+    let (verdicts, used) = match only(plan) {
+        Some(link) => {
+            let (verdicts, usage) = policy::decide(plan, &link, &source.columns(), budget, round, progress)?;
+            (verdicts, vec![usage])
+        }
+        None if !plan.select.chain.is_empty() => chain::decide(plan, &source, round, progress)?,
+        None => (decide::without_policy(&source.id, budget), Vec::new()),
     };
-    let subset = Subset { key, policy, ..subset(&source, verdicts)? };
-    if let Some(usage) = usage {
-        run.write_json(&usage_file(round), &usage)?;
+    let mut subset = Subset { key, ..subset(&source, verdicts)? };
+    if plan.select.chain.is_empty() {
+        subset.policy = used.first().map(PolicyUse::id);
+        used.first().map_or(Ok(()), |usage| run.write_json(&usage_file(round), usage))?;
+    } else {
+        subset.chain = used.iter().map(PolicyUse::id).collect();
+        for (link, usage) in used.iter().enumerate() {
+            run.write_json(&link_usage_file(round, link), usage)?;
+        }
     }
     run.write_json(&subset_file(round), &subset)?;
     progress.note(summary(&subset));
@@ -143,6 +158,11 @@ fn key(plan: &Plan, grades_key: &str) -> String {
     let select = &plan.select;
     let parts =
         format!("{grades_key}\n{files}\n{}\n{:?}\n{}\n{:?}", plan.run.seed, select.keep, select.config, plan.limits);
+    let chain = select.chain.iter().enumerate().map(|(place, link)| {
+        let sha256 = plan.inputs.get(&format!("select.chain.{place}.policy")).map_or("", |input| &input.sha256);
+        format!("\n{sha256}\n{:?}\n{:?}\n{}", link.role, link.keep, link.config)
+    });
+    let parts = parts + &chain.collect::<String>();
     sha256_bytes(parts.as_bytes())
 }
 
@@ -167,7 +187,7 @@ fn subset(source: &grades::PoolColumns, verdicts: Vec<Verdict>) -> Result<Subset
             decisions.len()
         )));
     }
-    Ok(Subset { key: String::new(), policy: None, kept, decisions })
+    Ok(Subset { key: String::new(), policy: None, chain: Vec::new(), kept, decisions })
 }
 
 fn summary(subset: &Subset) -> String {

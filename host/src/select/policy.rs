@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use super::PolicyUse;
 use super::decide::{Verdict, by_score, by_selection};
 use super::grades::given;
 use super::proxy::Known;
-use super::{PolicyId, PolicyUse};
 use crate::plan::Plan;
 use crate::policy::{
     Columns, Env, Limits, Policy, PolicyError, PolicyInstance, Role, Sandbox, Scores, Source, Veto, When, compute,
@@ -14,33 +14,47 @@ use crate::policy::{
 use crate::progress::Progress;
 use crate::{Error, Result};
 
+/// A policy as the recipe names it.
+pub struct Link<'a> {
+    pub file: &'a Path,
+    pub config: &'a serde_json::Value,
+    /// What it is asked for, where it is both a scorer and a selector; otherwise what it is.
+    pub role: Option<Role>,
+}
+
 /// Rows that a scorer sees at once: enough to make the cost of a call vanish, few enough for a small memory.
 const WINDOW: usize = 8192;
 
-type Decided = (Vec<Verdict>, Option<PolicyId>, Option<PolicyUse>);
+type Decided = (Vec<Verdict>, PolicyUse);
 
-/// What the policy in `file` decides about the rows of `source`, of which at most `budget` may stay.
-pub fn decide(plan: &Plan, file: &Path, source: &Source, budget: usize, progress: &Progress) -> Result<Decided> {
-    let (mut instance, role) = start(plan, file, source, progress)?;
+/// What a policy decides about the rows of `source`, of which at most `budget` may stay.
+pub fn decide(
+    plan: &Plan,
+    link: &Link<'_>,
+    source: &Source,
+    budget: usize,
+    round: u32,
+    progress: &Progress,
+) -> Result<Decided> {
+    let when = When { round, ..When::default() };
+    let (mut instance, role) = start(plan, link, source, progress)?;
     let verdicts = match role {
         Role::Scorer => {
-            let scores = score(&mut instance, source, progress)?;
+            let scores = score(&mut instance, source, when, progress)?;
             by_score(&scores, source.id, &instance.setup().reasons, budget)
         }
         _ => {
             let columns = columns(&instance, source)?;
-            let selection = instance.select(columns, budget as u32, When::default())?;
+            let selection = instance.select(columns, budget as u32, when)?;
             by_selection(&selection, source.id.len(), &instance.setup().reasons)
         }
     };
-    let usage = instance.usage();
-    let id = PolicyId { name: usage.name.clone(), version: usage.version.clone(), sha256: usage.sha256.clone() };
-    Ok((verdicts, Some(id), Some(usage)))
+    Ok((verdicts, instance.usage()))
 }
 
-/// Fails on everything about the policy in `file` that can be known before there is a pool: the file, its role, its
+/// Fails on everything about a policy that can be known before there is a pool: the file, its role, its
 /// configuration, and the columns it asks for. `features` is how many the teacher gives, `known` what else would be known of no images.
-pub fn check(plan: &Plan, file: &Path, features: Option<usize>, known: &Known, progress: &Progress) -> Result<()> {
+pub fn check(plan: &Plan, link: &Link<'_>, features: Option<usize>, known: &Known, progress: &Progress) -> Result<()> {
     let given = [given(&[], plan.data.classes), known.columns.clone()].concat();
     let nothing = Source {
         classes: plan.data.classes,
@@ -52,14 +66,17 @@ pub fn check(plan: &Plan, file: &Path, features: Option<usize>, known: &Known, p
         given: &given,
         ..Source::default()
     };
-    start(plan, file, &nothing, progress).map(drop)
+    start(plan, link, &nothing, progress).map(drop)
 }
 
-fn start(plan: &Plan, file: &Path, source: &Source, progress: &Progress) -> Result<(PolicyInstance, Role)> {
-    let policy = Policy::open(&Sandbox::shared()?, file)?;
-    let role = policy.role(&[Role::Scorer, Role::Selector])?;
+fn start(plan: &Plan, link: &Link<'_>, source: &Source, progress: &Progress) -> Result<(PolicyInstance, Role)> {
+    let policy = Policy::open(&Sandbox::shared()?, link.file)?;
+    let role = match link.role {
+        Some(role) => policy.role(&[role])?,
+        None => policy.role(&[Role::Scorer, Role::Selector])?,
+    };
     let env = Env {
-        config_json: plan.select.config.to_string(),
+        config_json: link.config.to_string(),
         classes: source.classes as u32,
         feature_dim: source.features.map_or(0, |(_, width)| width as u32),
         total_steps: 0,
@@ -68,7 +85,7 @@ fn start(plan: &Plan, file: &Path, source: &Source, progress: &Progress) -> Resu
     let instance = policy.start(&env, plan.run.seed, &Limits::from(&plan.limits), log)?;
     // An empty window shows whether every column is there, before any work is done.
     compute(&source.window(0..0), &instance.setup().needs)
-        .map_err(|reason| PolicyError::BadColumns { policy: file.display().to_string(), reason })?;
+        .map_err(|reason| PolicyError::BadColumns { policy: link.file.display().to_string(), reason })?;
     Ok((instance, role))
 }
 
@@ -76,13 +93,13 @@ fn columns(instance: &PolicyInstance, source: &Source) -> Result<Columns> {
     compute(source, &instance.setup().needs).map_err(|reason| Error::failed(format!("columns of the pool: {reason}")))
 }
 
-fn score(instance: &mut PolicyInstance, source: &Source, progress: &Progress) -> Result<Scores> {
+fn score(instance: &mut PolicyInstance, source: &Source, when: When, progress: &Progress) -> Result<Scores> {
     let rows = source.id.len();
     let bar = progress.stage("select", rows as u64, "images");
     let mut all = Scores { values: Vec::with_capacity(rows), vetoes: Vec::new() };
     for start in (0..rows).step_by(WINDOW) {
         let window = source.window(start..rows.min(start + WINDOW));
-        let scores = instance.score(columns(instance, &window)?, When::default())?;
+        let scores = instance.score(columns(instance, &window)?, when)?;
         all.values.extend(scores.values);
         all.vetoes.extend(scores.vetoes.iter().map(|veto| Veto { row: veto.row + start as u32, ..*veto }));
         bar.advance(window.id.len() as u64);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::grades::{self, PoolGrades};
-use super::{PolicyUse, ROUND, Subset, policy, proxy, subset};
+use super::{PolicyUse, Subset, only, policy, proxy, subset};
 use crate::backend::Classifier;
 use crate::plan::{Plan, WeigherPlan};
 use crate::policy::{Env, Limits, Policy, PolicyError, Role, Sandbox, When, compute, normalise, to_progress};
@@ -12,14 +12,17 @@ use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
 
+/// The round that is replayed: the only one, or the first of several.
+const ROUND: u32 = 0;
+
 /// What the policy of `plan` would keep of a run, which was selected by another plan.
 pub fn replay_selection(plan: &Plan, run: &RunDir, progress: &Progress) -> Result<(Subset, Option<PolicyUse>)> {
     let (pool, grades) = graded(plan, run, progress)?;
     let source = grades.source(&pool)?.with(proxy::known(plan, &pool, progress)?);
     let budget = plan.select.keep.of(pool.samples.len());
-    let file = plan.select.policy.as_deref().ok_or_else(|| Error::failed("no policy to replay"))?;
-    let (verdicts, policy, usage) = policy::decide(plan, file, &source.columns(), budget, progress)?;
-    Ok((Subset { policy, ..subset(&source, verdicts)? }, usage))
+    let link = only(plan).ok_or_else(|| Error::failed("no policy to replay"))?;
+    let (verdicts, usage) = policy::decide(plan, &link, &source.columns(), budget, ROUND, progress)?;
+    Ok((Subset { policy: Some(usage.id()), ..subset(&source, verdicts)? }, Some(usage)))
 }
 
 /// The weights of mean 1 that a weigher would give to the images `kept`, batch by batch in the order of ids, as in the last
@@ -76,6 +79,6 @@ fn graded(plan: &Plan, run: &RunDir, progress: &Progress) -> Result<(Pool, PoolG
         )))
     };
     let key = grades::key(plan, run, ROUND)?;
-    let grades = grades::of_pool(plan, run, &pool, &key, progress, &none)?;
+    let grades = grades::of_pool(plan, run, &pool, ROUND, &key, progress, &none)?;
     Ok((pool, grades))
 }

@@ -9,7 +9,9 @@ mod twins;
 use std::sync::Arc;
 
 use components::component;
-use limbeck::policy::{Env, Limits, Policy, Role, Sandbox, SandboxedWeigher, StepColumns, Weigher, inspect};
+use limbeck::policy::{
+    ChainedWeigher, Env, Limits, Policy, Role, Sandbox, SandboxedWeigher, StepColumns, Weigher, inspect,
+};
 use pool::Pool;
 
 const CLASSES: usize = 10;
@@ -46,6 +48,55 @@ fn the_trainer_gets_weights_of_mean_one() {
     assert!(error.to_string().contains("not finite") && error.exit_code() == 1, "{error}");
     let usage = weigher.usage();
     assert!(usage.fuel > 0 && usage.lent_bytes == 4 * ROWS as u64 && usage.name == "focal-kd", "{usage:?}");
+}
+
+/// A chain that prefers (`confidence`), remembers (`aum`) and prefers again (`focal-kd`).
+#[test]
+fn chained_weighers_multiply_and_survive_a_checkpoint() {
+    let pool = Pool::random(ROWS, CLASSES);
+    let sandbox = Sandbox::new().unwrap();
+    let start = |name: &str, config: &str| {
+        let policy = Policy::open(&sandbox, &component(name)).unwrap();
+        let env = Env { config_json: config.into(), classes: CLASSES as u32, feature_dim: 0, total_steps: 100 };
+        SandboxedWeigher::start(&policy, &env, 0, &Limits::default(), Arc::new(|_, _| {})).unwrap()
+    };
+    let links = || vec![start("confidence", "{}"), start("aum", r#"{"warm-up": 0}"#), start("focal-kd", "{}")];
+    let step = |step| StepColumns {
+        epoch: step as u32,
+        step,
+        classes: &pool.class,
+        ids: &pool.id,
+        teacher_logits: &pool.teacher,
+        student_logits: &pool.student,
+        given: &[],
+        classes_total: CLASSES,
+    };
+    let mut chain = ChainedWeigher::new(links());
+    let product: Vec<f64> = links().iter_mut().fold(vec![1.0; ROWS], |product, link| {
+        let weights = link.weigh(step(0)).unwrap();
+        product.iter().zip(weights).map(|(all, one)| all * f64::from(one)).collect()
+    });
+    let mean = product.iter().sum::<f64>() / ROWS as f64;
+    let weights = chain.weigh(step(0)).unwrap();
+    for (found, product) in weights.iter().zip(product) {
+        assert!(
+            (f64::from(*found) - product / mean).abs() < 1e-4 * (1.0 + product / mean),
+            "{found} {}",
+            product / mean
+        );
+    }
+    assert_eq!(chain.links().len(), 3);
+    assert_eq!((chain.usage().name.as_str(), chain.usage().calls), ("confidence × aum × focal-kd", 12));
+
+    let state = chain.save().unwrap();
+    let mut resumed = ChainedWeigher::new(links());
+    resumed.restore(&state).unwrap();
+    assert_eq!(chain.weigh(step(1)).unwrap(), resumed.weigh(step(1)).unwrap());
+    let error = resumed.restore(&state[..state.len() - 1]).unwrap_err().to_string();
+    assert!(error.contains("link 3 of `distill.weighers`"), "{error}");
+    let diverged = vec![f32::NAN; pool.student.len()];
+    let error = chain.weigh(StepColumns { student_logits: &diverged, ..step(2) }).unwrap_err().to_string();
+    assert!(error.starts_with("link ") && error.contains(" of `distill.weighers`: "), "{error}");
 }
 
 #[test]

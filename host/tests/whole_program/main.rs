@@ -2,6 +2,7 @@
 
 mod guide;
 mod resume;
+mod rounds;
 mod support;
 mod swap;
 mod teachers;

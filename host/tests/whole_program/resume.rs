@@ -37,7 +37,7 @@ fn assert_same(found: &Path, expected: &Path) {
 /// Kills the command over and over, a little later each time: it must get through in the end, with the bytes of an
 /// uninterrupted one.
 #[track_caller]
-fn check_kills(kills: u32, command: impl Fn(&Path) -> Command) {
+pub fn check_kills(kills: u32, command: impl Fn(&Path) -> Command) {
     let scratch = tempfile::tempdir().unwrap();
     let whole = scratch.path().join("whole");
     let started = Instant::now();

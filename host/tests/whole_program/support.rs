@@ -12,7 +12,7 @@ pub fn root() -> PathBuf {
 }
 
 /// The part of `dist/` that `cargo xtask build` makes; these tests are nothing without it.
-fn dist(path: &str) {
+pub fn dist(path: &str) {
     let path = root().join("dist").join(path);
     assert!(path.is_file(), "{} is missing: run `cargo xtask test`, which builds it first", path.display());
 }
@@ -42,7 +42,8 @@ pub fn train(what: &str, recipe: &str, settings: &[&str], out: &Path) -> Command
     limbeck(&["train", what, recipe], settings, out)
 }
 
-fn limbeck<'a>(arguments: &[&str], settings: impl IntoIterator<Item = &'a &'a str>, out: &Path) -> Command {
+/// A command with these settings, into `out`.
+pub fn limbeck<'a>(arguments: &[&str], settings: impl IntoIterator<Item = &'a &'a str>, out: &Path) -> Command {
     let mut command = Command::new(LIMBECK);
     command.current_dir(root()).arg("--quiet").args(arguments).arg("--out").arg(out);
     for set in settings {
@@ -62,7 +63,8 @@ pub fn finish(mut command: Command) -> Output {
 /// Everything that must be the same after an interruption: shards, subset, students, trained weights and metrics, by path.
 pub fn results(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for folder in ["pool", "subset", "checkpoints", "metrics.jsonl", "classifier.safetensors", "generator.safetensors"]
+    for folder in
+        ["pool", "rounds", "subset", "checkpoints", "metrics.jsonl", "classifier.safetensors", "generator.safetensors"]
     {
         collect(&out.join(folder), out, &mut files);
     }

@@ -5,8 +5,10 @@
 //! Rows of `teacher.max-prob`, `margin`, `entropy`, `p-class`, `correct`, `rank-class` and `loss` cost C exponentials
 //! together, `kl` 2 C more; everything else is a copy. Meanings and ranges are listed in `limbeck_policy::column`.
 
+mod rows;
 mod softmax;
 
+pub use rows::Rows;
 use softmax::probabilities;
 pub(crate) use softmax::{Grade, divergence};
 

@@ -7,7 +7,7 @@ use crate::report::view::PolicyUse;
 use crate::report::words;
 
 /// The stages in the order in which they run.
-const STAGES: [&str; 5] = ["synth", "select", "distill", "eval", "report"];
+const STAGES: [&str; 7] = ["plan", "synth", "select", "distill", "measure", "eval", "report"];
 
 pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let cards = [timings(inputs), policies(inputs), cache(inputs)].into_iter().flatten().collect::<Vec<_>>();
@@ -58,9 +58,10 @@ fn timings(inputs: &Inputs) -> Option<Html> {
 
 fn policies(inputs: &Inputs) -> Option<Html> {
     let rows = inputs.policies.iter().map(|(role, policy)| row(role, policy)).collect::<Vec<_>>();
-    let head = ["policy", "role", "calls", "fuel", "peak memory", "time"];
-    (!rows.is_empty())
-        .then(|| card("Policies", "What each policy used in all its calls, over all seeds.", table(&head, rows)))
+    let head = ["policy", "role", "calls", "fuel", "peak memory", "columns read", "time"];
+    (!rows.is_empty()).then(|| {
+        card("Policies", "What each policy used in all its calls, over all rounds and seeds.", table(&head, rows))
+    })
 }
 
 fn cache(inputs: &Inputs) -> Option<Html> {
@@ -88,6 +89,7 @@ fn row(role: &str, policy: &PolicyUse) -> Vec<String> {
         or_dash(policy.calls.map(words::thousands)),
         or_dash(policy.fuel.map(words::large)),
         or_dash(policy.peak_memory_bytes.map(words::bytes)),
+        or_dash(policy.lent_bytes.map(words::bytes)),
         or_dash(policy.seconds.map(words::seconds)),
     ]
 }

@@ -7,6 +7,7 @@ mod machine;
 mod overview;
 mod recipe;
 mod replay;
+mod rounds;
 mod selection;
 mod weights;
 
@@ -27,8 +28,9 @@ pub(super) struct Section {
 
 /// The sections that this run has something to show in.
 pub(super) fn sections(inputs: &Inputs) -> Vec<Section> {
-    let all: [fn(&Inputs) -> Option<Section>; 7] = [
+    let all: [fn(&Inputs) -> Option<Section>; 8] = [
         drawn::section,
+        rounds::section,
         selection::section,
         weights::section,
         curves::section,
@@ -77,6 +79,9 @@ fn arm_name(arm: &str) -> String {
     match arm {
         "synthetic" => "student, drawn images".into(),
         "real" => "same student, as many real images".into(),
-        other => format!("student, arm {other}"),
+        other => match other.strip_prefix("rounds/").and_then(|round| round.parse::<u32>().ok()) {
+            Some(round) => format!("student of round {}", round + 1),
+            None => format!("student, arm {other}"),
+        },
     }
 }

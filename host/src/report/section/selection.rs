@@ -42,6 +42,10 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
 }
 
 fn policy(subset: &Subset) -> String {
+    if !subset.chain.is_empty() {
+        let names: Vec<&str> = subset.chain.iter().map(|policy| policy.name.as_str()).collect();
+        return format!("The policies “{}”, one after the other,", words::clipped(&names.join("”, “"), 200));
+    }
     match &subset.policy {
         Some(policy) if !policy.name.is_empty() => format!("Policy “{}”", words::clipped(&policy.name, 60)),
         _ => "No policy was asked; the budget".into(),
