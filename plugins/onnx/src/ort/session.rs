@@ -200,6 +200,7 @@ impl Session {
         let (mut number, mut allocator) = (0, std::ptr::null_mut());
         // SAFETY: a live session, and writable results. The default allocator is never released.
         table.check(unsafe { count(session, &mut number) })?;
+        // SAFETY: as above.
         table.check(unsafe { (table.GetAllocatorWithDefaultOptions)(&mut allocator) })?;
         let port = |at: usize| {
             let mut raw = std::ptr::null_mut();
@@ -215,6 +216,7 @@ impl Session {
             let (mut kind, mut tensor) = (0, std::ptr::null());
             // SAFETY: a live type, and writable results; the tensor's part lives as long as the type.
             table.check(unsafe { (table.GetOnnxTypeFromTypeInfo)(info.raw, &mut kind) })?;
+            // SAFETY: as above.
             table.check(unsafe { (table.CastTypeInfoToTensorInfo)(info.raw, &mut tensor) })?;
             if kind != table::TENSOR || tensor.is_null() {
                 return Ok(Port { name, element: None, dims: Vec::new() });
