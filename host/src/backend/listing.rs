@@ -37,7 +37,7 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>> {
     for path in paths {
         let bytes = fs_err::read(&path)?;
         let kind = require_shared_library(&bytes);
-        let named = path.extension().is_some_and(|extension| extension == &std::env::consts::DLL_EXTENSION[..]);
+        let named = path.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION);
         if kind.is_err() && !named {
             continue;
         }
