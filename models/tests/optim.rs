@@ -63,9 +63,10 @@ fn agrees(case: &str, settings: Settings, schedule: &Schedule, warmup: u64) {
     let parameters = start(&golden);
     let mut updater = Updater::new(settings, parameters.clone()).unwrap();
     let rates = values(&golden[&format!("{case}.lr")]);
-    for step in 0..STEPS {
+    assert_eq!(rates.len(), STEPS);
+    for (step, &rate) in rates.iter().enumerate() {
         let lr = LR * schedule.factor(step as u64, STEPS as u64, warmup);
-        assert!((lr - f64::from(rates[step])).abs() <= 1e-6 * LR, "{case} step {step}: {lr}, PyTorch {}", rates[step]);
+        assert!((lr - f64::from(rate)).abs() <= 1e-6 * LR, "{case} step {step}: {lr}, PyTorch {rate}");
         let of = |name: &str| golden[&format!("gradient.{name}")].get(step).unwrap();
         updater.step(gradients(&parameters, of), lr).unwrap();
         let state = updater.state().unwrap();

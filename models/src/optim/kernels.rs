@@ -139,18 +139,19 @@ fn both<'a>(
 }
 
 fn pieces(change: Change, target: &mut [f32], source: &[f32], first: &mut [f32], second: &mut [f32]) {
-    let run = |((target, source), (first, second)): ((&mut [f32], &[f32]), (&mut [f32], &mut [f32]))| {
+    let run = |target: &mut [f32], source: &[f32], first: &mut [f32], second: &mut [f32]| {
         cpu::simd(
             #[inline(always)]
             || change.run(target, source, first, second),
         );
     };
     if target.len() <= 2 * PIECE || cpu::threads() == 1 {
-        return run(((target, source), (first, second)));
+        return run(target, source, first, second);
     }
     let count = target.len().div_ceil(PIECE);
     let targets = target.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
-    targets.zip(split(first, count).into_par_iter().zip(split(second, count))).for_each(run);
+    let averages = split(first, count).into_par_iter().zip(split(second, count));
+    targets.zip(averages).for_each(|((target, source), (first, second))| run(target, source, first, second));
 }
 
 /// `count` pieces; those behind the end are empty.
