@@ -45,13 +45,7 @@ impl Curve for Relu6 {
     #[inline(always)]
     fn value(x: f32) -> f32 {
         // Comparisons, not min and max, so that a NaN stays one.
-        if x < 0.0 {
-            0.0
-        } else if x > 6.0 {
-            6.0
-        } else {
-            x
-        }
+        x.clamp(0.0, 6.0)
     }
 
     #[inline(always)]
