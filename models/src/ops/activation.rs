@@ -44,7 +44,7 @@ impl Curve for Relu6 {
 
     #[inline(always)]
     fn value(x: f32) -> f32 {
-        // Comparisons, not min and max, so that a NaN stays one.
+        // Not min and max, so that a NaN stays one.
         x.clamp(0.0, 6.0)
     }
 

@@ -127,7 +127,7 @@ fn count(view: &TensorView) -> Result<usize, Fault> {
     let beyond = || format!("its shape {:?} reaches beyond its storage of {} elements", view.shape, view.storage.count);
     let count = view.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size)).ok_or_else(beyond)?;
     if count > 0 {
-        let steps = view.shape.iter().zip(&view.strides).map(|(&size, &stride)| (size - 1).checked_mul(stride));
+        let mut steps = view.shape.iter().zip(&view.strides).map(|(&size, &stride)| (size - 1).checked_mul(stride));
         let last = steps.try_fold(view.offset, |last, step| last.checked_add(step?));
         if last.is_none_or(|last| last >= view.storage.count) {
             return Err(beyond());
