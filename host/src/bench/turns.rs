@@ -77,8 +77,11 @@ mod tests {
     #[test]
     fn everyone_runs_once_a_turn_and_begins_as_often_as_others() {
         let order = std::cell::RefCell::new(Vec::new());
-        let turns =
-            take_turns(10, [&mut || Ok(order.borrow_mut().push('a')), &mut || Ok(order.borrow_mut().push('b'))]);
+        let run = |name| {
+            order.borrow_mut().push(name);
+            Ok(())
+        };
+        let turns = take_turns(10, [&mut || run('a'), &mut || run('b')]);
         assert_eq!(turns.unwrap().times.len(), 10);
         let order = order.into_inner();
         assert!(order.chunks(2).all(|turn| turn[0] != turn[1]));

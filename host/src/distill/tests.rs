@@ -66,8 +66,8 @@ impl Toy {
     /// The step and the accuracy of the last line that a student wrote.
     fn last_accuracy(&self, arm: &str, seed: u64) -> (u64, f64) {
         let text = std::fs::read_to_string(self.run.join("metrics.jsonl")).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let last = lines.filter(|line| line["arm"] == arm && line["seed"] == seed).last().unwrap();
+        let mut lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let last = lines.rfind(|line| line["arm"] == arm && line["seed"] == seed).unwrap();
         (last["step"].as_u64().unwrap(), last["accuracy"].as_f64().unwrap())
     }
 

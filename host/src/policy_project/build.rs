@@ -37,7 +37,7 @@ fn rust(folder: &Path) -> Result<Vec<u8>> {
     let said = String::from_utf8_lossy(&said);
     // The package itself is compiled last.
     let artifacts = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let files = artifacts.filter(|message| message["reason"] == "compiler-artifact").flat_map(|message| {
+    let mut files = artifacts.filter(|message| message["reason"] == "compiler-artifact").flat_map(|message| {
         message["filenames"]
             .as_array()
             .into_iter()
@@ -45,7 +45,7 @@ fn rust(folder: &Path) -> Result<Vec<u8>> {
             .filter_map(|file| file.as_str().map(PathBuf::from))
             .collect::<Vec<_>>()
     });
-    let component = files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).last();
+    let component = files.rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"));
     let component = component.ok_or_else(|| {
         Error::input(format!(
             "`{}` makes no component: its Cargo.toml needs `crate-type = [\"cdylib\"]`",
