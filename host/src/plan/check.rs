@@ -117,7 +117,7 @@ fn rounds(plan: &Plan, rounds: &RoundsPlan) -> Result<()> {
             rounds.count
         )));
     }
-    let most = if later == 0 { plan.synth.images } else { (plan.synth.images - 1) / later };
+    let most = (plan.synth.images - 1).checked_div(later).unwrap_or(plan.synth.images);
     within("rounds.images-per-round", rounds.images_per_round, 1..=most)?;
     within("rounds.epochs", rounds.epochs, 1..=100_000)?;
     within("rounds.held-out", rounds.held_out, above_zero(0.9))?;

@@ -10,7 +10,8 @@ use crate::plan::{Keep, Plan, WeigherPlan};
 use crate::policy::{Env, Limits, Policy, PolicyUse, Role, Sandbox};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
-use crate::select::{Decision, Subset, replay_selection, replay_weights};
+pub use crate::select::Decision;
+use crate::select::{Subset, replay_selection, replay_weights};
 use crate::{Error, Result};
 
 /// The round that is replayed.

@@ -74,7 +74,7 @@ pub enum Draws {
         guidance: f32,
         steps: u32,
     },
-    Planned(Planned),
+    Planned(Box<Planned>),
 }
 
 impl Draws {
@@ -95,7 +95,7 @@ impl Draws {
                 ids.end - ids.start
             )));
         }
-        Ok(Self::Planned(planned))
+        Ok(Self::Planned(Box::new(planned)))
     }
 
     /// The draw at `place` of its round, with this id.
@@ -104,7 +104,8 @@ impl Draws {
             Self::Alike { classes, guidance, steps } => {
                 Draw { class: (id % classes) as u32, guidance: *guidance, steps: *steps, seed: id }
             }
-            Self::Planned(Planned { class, guidance, steps, seed, .. }) => {
+            Self::Planned(planned) => {
+                let Planned { class, guidance, steps, seed, .. } = &**planned;
                 Draw { class: class[place], guidance: guidance[place], steps: steps[place], seed: seed[place] }
             }
         }

@@ -1,13 +1,12 @@
 //! What a policy would have done, beside what was done.
 
 use super::{Section, as_table, card, grid};
-use crate::replay::{Replay, Selection, Weights};
+use crate::replay::{Decision, Replay, Selection, Weights};
 use crate::report::chart::{Share, histogram, shares};
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
 use crate::report::picture::{picture, provenance, spaced};
 use crate::report::words;
-use crate::select::Decision;
 
 /// Images shown of those that change sides.
 const MOST_IMAGES: usize = 28;
