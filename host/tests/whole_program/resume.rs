@@ -45,7 +45,8 @@ pub fn check_kills(kills: u32, command: impl Fn(&Path) -> Command) {
     let time = started.elapsed();
 
     let out = scratch.path().join("killed");
-    let early = (1..=kills).filter(|&i| kill_after(command(&out), time * i / kills)).count();
+    // Short enough for the first ones to come in time where the uninterrupted run shared its cores and these don't.
+    let early = (1..=kills).filter(|&i| kill_after(command(&out), time * i / (4 * kills))).count();
     assert!(early >= 3, "only {early} of {kills} kills came before the end");
     finish(command(&out));
     assert_same(&out, &whole);
