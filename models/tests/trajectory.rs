@@ -122,13 +122,13 @@ fn small_wide_resnets() {
 }
 
 #[test]
-#[ignore = "362 GFLOP a step: minutes"]
+#[ignore = "minutes, and its golden file must be made first: make_trajectory.py resnet"]
 fn resnets_at_full_size() {
     follows_pytorch("resnet");
 }
 
 #[test]
-#[ignore = "the small one checks the same in seconds"]
+#[ignore = "minutes, and its golden file must be made first: make_trajectory.py wrn"]
 fn wide_resnets_at_full_size() {
     follows_pytorch("wrn");
 }

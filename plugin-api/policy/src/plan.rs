@@ -19,7 +19,7 @@ pub struct Stats {
     pub first_seed: u64,
     /// One entry a class, in their order; none before the first student.
     pub classes: Vec<ClassStats>,
-    /// The images drawn so far on which the student is farthest from the teacher, the farthest first.
+    /// The held-out images on which the student is farthest from the teacher, the farthest first.
     pub hardest: Vec<Hard>,
 }
 
@@ -29,9 +29,9 @@ pub struct Stats {
 pub struct ClassStats {
     /// Images of the class that were drawn.
     pub images: u64,
-    /// The share of them of which the teacher sees the class, 0..=1.
+    /// The share of the class's held-out images of which the teacher sees the class, 0..=1.
     pub teacher_accuracy: f64,
-    /// The share of them of which the student sees the class, 0..=1.
+    /// The share of the class's held-out images of which the student sees the class, 0..=1.
     pub student_accuracy: f64,
 }
 
