@@ -42,6 +42,7 @@ fn loss(
 ) -> Tensor {
     match name {
         "kd" => kd(student, teacher, t, w),
+        "kd-by-deviation" => kd(student, teacher, &Temperature::of_deviation(2.0, teacher).unwrap(), w),
         "kd-standardised" => standardised_kd(student, teacher, t, w),
         "dkd" => dkd(student, teacher, classes, Dkd { alpha: 1.0, beta: 8.0 }, t, w),
         "dist" => dist(student, teacher, Dist { beta: 2.0, gamma: 1.5 }, t, w),
@@ -72,7 +73,7 @@ fn agrees(name: &str, inputs: (&str, &str)) {
 
 #[test]
 fn losses_of_logits_agree_with_pytorch() {
-    for name in ["kd", "kd-standardised", "dkd", "dist", "logit-mse", "cross-entropy"] {
+    for name in ["kd", "kd-by-deviation", "kd-standardised", "dkd", "dist", "logit-mse", "cross-entropy"] {
         agrees(name, ("student", "teacher"));
     }
 }
@@ -92,7 +93,8 @@ fn input_without_direction_gives_no_nan() {
     let wrong = certain.neg().unwrap();
     let classes = Tensor::new(&[0u32, 0, 0, 0], &Device::Cpu).unwrap();
     let nothing = Tensor::zeros(4, candle_core::DType::F32, &Device::Cpu).unwrap();
-    let names = ["kd", "kd-standardised", "dkd", "dist", "logit-mse", "cross-entropy", "hint", "attention"];
+    let names =
+        ["kd", "kd-by-deviation", "kd-standardised", "dkd", "dist", "logit-mse", "cross-entropy", "hint", "attention"];
     for name in names {
         for (student, teacher) in
             [(&same, &same), (&same, &certain), (&certain, &same), (&certain, &wrong), (&certain, &certain)]
@@ -120,7 +122,7 @@ fn an_image_without_weight_does_not_count() {
     counts[n - 1] = 0.0;
     let weights = Tensor::new(counts, &Device::Cpu).unwrap();
     let t = Temperature::All(2.0);
-    for name in ["kd", "kd-standardised", "dkd", "dist", "logit-mse", "cross-entropy"] {
+    for name in ["kd", "kd-by-deviation", "kd-standardised", "dkd", "dist", "logit-mse", "cross-entropy"] {
         let rest = |tensor: &Tensor| tensor.narrow(0, 0, n - 1).unwrap();
         let without = loss(name, &rest(student), &rest(teacher), &rest(&golden["classes"]), &t, None);
         assert_close(name, &loss(name, student, teacher, &golden["classes"], &t, Some(&weights)), &without);

@@ -76,6 +76,7 @@ def mse(s, t, w, tau):
 
 losses = {
     "kd": kd,
+    "kd-by-deviation": lambda s, t, w, tau: kd(s, t, w, 2 * (t.var(1, unbiased=False) + 1e-7).sqrt()),
     "kd-standardised": lambda s, t, w, tau: kd(standardised(s), standardised(t), w, tau),
     "dkd": dkd,
     "dist": dist,

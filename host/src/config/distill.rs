@@ -21,6 +21,11 @@ pub struct DistillConfig {
     /// Softens the teacher's and the student's logits, above 0 to 1000. Default 4.
     #[serde(default = "default::temperature")]
     pub temperature: f32,
+    /// What `temperature` counts: `logits`, the same for all images, or `logit-std`, standard deviations of the teacher's
+    /// logits of each image, so that the teacher is softened alike whatever the size of its logits (after Sun et al., arXiv
+    /// 2403.01427, where teacher and student are each divided by their own); 2 is usual then. Default `logits`.
+    #[serde(default)]
+    pub temperature_unit: TemperatureUnit,
     /// One student is trained for each; the report gives mean and spread. 1 to 100 different numbers. Default `[0]`.
     #[serde(default = "default::seeds")]
     pub seeds: Vec<u64>,
@@ -43,6 +48,15 @@ pub struct DistillConfig {
     pub weighers: Vec<WeigherConfig>,
     /// Default: the teacher is asked for every image of every step.
     pub cache: Option<CacheConfig>,
+}
+
+/// What the temperature counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TemperatureUnit {
+    #[default]
+    Logits,
+    LogitStd,
 }
 
 /// `[distill.cache]`: keeps the teacher's logits on disk, by teacher and image, so that no image is paid for twice.

@@ -7,14 +7,15 @@ use limbeck_models::loss::{self, Dist, Dkd, Regressor, Temperature};
 
 use super::grader::Graded;
 use crate::backend::ClassifierInfo;
-use crate::plan::{DistillPlan, LossKind, LossPlan};
+use crate::plan::{DistillPlan, LossKind, LossPlan, TemperatureUnit};
 use crate::training::Augmented;
 use crate::{Error, Result};
 
 /// The loss of a plan, with what is learnt beside the student for it.
 pub struct Objective {
     plan: LossPlan,
-    temperature: Temperature,
+    temperature: f64,
+    unit: TemperatureUnit,
     /// From the student's features to the teacher's; only with a hint.
     regressor: Option<Regressor>,
 }
@@ -41,7 +42,8 @@ impl Objective {
         check(&plan.loss, teacher)?;
         let wanted = teacher.features.filter(|_| wants_features(&plan.loss));
         let regressor = wanted.map(|features| Regressor::new(width, features, &params.at("hint"))).transpose()?;
-        Ok(Self { plan: plan.loss.clone(), temperature: Temperature::All(f64::from(plan.temperature)), regressor })
+        let (temperature, unit) = (f64::from(plan.temperature), plan.temperature_unit);
+        Ok(Self { plan: plan.loss.clone(), temperature, unit, regressor })
     }
 
     /// The loss of a batch, a scalar. `weights`: f32 `[n]`.
@@ -80,7 +82,10 @@ impl Objective {
     ) -> Result<Tensor> {
         let teacher = Tensor::from_slice(&teacher.logits, student.shape(), student.device())?;
         let LossPlan { dkd_alpha, dkd_beta, dist_beta, dist_gamma, .. } = self.plan;
-        let temperature = &self.temperature;
+        let temperature = &match self.unit {
+            TemperatureUnit::Logits => Temperature::All(self.temperature),
+            TemperatureUnit::LogitStd => Temperature::of_deviation(self.temperature, &teacher)?,
+        };
         Ok(match self.plan.kind {
             LossKind::Kd => loss::kd(student, &teacher, temperature, weights),
             LossKind::KdStandardised => loss::standardised_kd(student, &teacher, temperature, weights),

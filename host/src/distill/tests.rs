@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::backend::Grades;
-use crate::plan::Document as _;
+use crate::plan::{DistillPlan, Document as _, TemperatureUnit};
 use crate::policy::{PolicyUse, StepColumns};
 use crate::pool::{Image, Provenance, Sample, write_shard};
 use crate::progress::Mode;
@@ -344,6 +344,20 @@ fn the_student_learns_by_every_loss() {
         assert_eq!(step, 20);
         assert!(accuracy > 0.9, "{loss}: {accuracy}");
     }
+}
+
+#[test]
+fn temperatures_may_follow_each_image() {
+    let (each, all) = (Toy::new(""), Toy::new(""));
+    let each = Toy { plan: Plan { distill: by_deviation(&each.plan.distill), ..each.plan.clone() }, ..each };
+    [&each, &all].map(|toy| toy.distill(&without).unwrap());
+    assert!(each.last_accuracy("real", 0).1 > 0.9);
+    let student = "checkpoints/real/seed-0/student.safetensors";
+    assert!(each.results()[student] != all.results()[student]);
+}
+
+fn by_deviation(plan: &DistillPlan) -> DistillPlan {
+    DistillPlan { temperature: 2.0, temperature_unit: TemperatureUnit::LogitStd, ..plan.clone() }
 }
 
 #[test]

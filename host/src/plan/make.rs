@@ -173,6 +173,7 @@ fn distill(distill: DistillConfig, inputs: &mut Inputs) -> Result<DistillPlan> {
         epochs: distill.epochs,
         batch: distill.batch,
         temperature: distill.temperature,
+        temperature_unit: distill.temperature_unit,
         seeds: distill.seeds,
         checkpoint_every: distill.checkpoint_every,
         ema: distill.ema,

@@ -19,7 +19,7 @@ pub use crate::config::{
     AugmentConfig as AugmentPlan, BaselineConfig as BaselinePlan, CacheConfig as CachePlan, Combine,
     DiffusionConfig as DiffusionPlan, DitConfig as DitPlan, Format, LimitsConfig as LimitsPlan, LossConfig as LossPlan,
     LossKind, NoiseSchedule, OptimizerConfig as OptimizerPlan, OptimizerKind, RunConfig as RunPlan, Sampler, Schedule,
-    SelectRole, SynthConfig as SynthPlan,
+    SelectRole, SynthConfig as SynthPlan, TemperatureUnit,
 };
 pub use document::Document;
 pub use inputs::verify_inputs;
@@ -178,6 +178,8 @@ pub struct DistillPlan {
     pub epochs: u32,
     pub batch: usize,
     pub temperature: f32,
+    #[serde(default)]
+    pub temperature_unit: TemperatureUnit,
     pub seeds: Vec<u64>,
     pub checkpoint_every: u64,
     #[serde(default)]

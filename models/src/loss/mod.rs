@@ -13,7 +13,7 @@ mod kd;
 mod logit_mse;
 mod standardise;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{D, Result, Tensor, bail};
 
 pub use attention::attention_transfer;
 pub use cross_entropy::cross_entropy;
@@ -33,6 +33,11 @@ pub enum Temperature {
 }
 
 impl Temperature {
+    /// `base` standard deviations of each image's logits, `[n, classes]`, as a number: no gradient goes to the logits.
+    pub fn of_deviation(base: f64, logits: &Tensor) -> Result<Self> {
+        Ok(Self::Each((standardise::deviation(&logits.detach())?.squeeze(D::Minus1)? * base)?))
+    }
+
     /// `logits / τ`, `[n, classes]`.
     fn soften(&self, logits: &Tensor) -> Result<Tensor> {
         match self {

@@ -19,7 +19,14 @@ pub fn standardised_kd(
 }
 
 fn standardised(logits: &Tensor) -> Result<Tensor> {
-    let centred = logits.broadcast_sub(&logits.mean_keepdim(D::Minus1)?)?;
-    let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + EPSILON)?.sqrt()?;
-    centred.broadcast_div(&deviation)
+    centred(logits)?.broadcast_div(&deviation(logits)?)
+}
+
+/// Above 0, `[n, 1]`.
+pub(super) fn deviation(logits: &Tensor) -> Result<Tensor> {
+    (centred(logits)?.sqr()?.mean_keepdim(D::Minus1)? + EPSILON)?.sqrt()
+}
+
+fn centred(logits: &Tensor) -> Result<Tensor> {
+    logits.broadcast_sub(&logits.mean_keepdim(D::Minus1)?)
 }
