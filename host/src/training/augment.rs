@@ -7,12 +7,10 @@ use std::borrow::Cow;
 use candle_core::{Device, Tensor};
 use limbeck_images::{Channels, Jitter, Pixels, RandAugment, Resizer, Vary};
 use rand::Rng;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Beta, Distribution};
 use rayon::prelude::*;
 
-use super::Normal;
+use super::{Mix, Normal};
 use crate::data::{Dataset, Stream};
 use crate::plan::AugmentPlan;
 use crate::seed::{Purpose, rng};
@@ -27,21 +25,10 @@ pub struct Augmented {
     pub mix: Option<Mix>,
 }
 
-/// How images were mixed: image `i` is `share` of itself and the rest of image `partners[i]` of the batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mix {
-    pub partners: Vec<usize>,
-    /// 0 to 1.
-    pub share: f32,
-}
-
 impl Augmented {
     /// The class that has the largest share in each image.
     pub fn main_classes(&self) -> Vec<u32> {
-        match &self.mix {
-            Some(mix) if mix.share < 0.5 => mix.partners.iter().map(|&partner| self.labels[partner]).collect(),
-            _ => self.labels.clone(),
-        }
+        self.mix.as_ref().map_or_else(|| self.labels.clone(), |mix| mix.main_classes(&self.labels))
     }
 
     /// Batches of unmixed images of one size as one.
@@ -219,7 +206,10 @@ impl Augment {
         } else {
             pixels.chunks_mut(size).zip(0..rows.len()).try_for_each(draw)?;
         }
-        let mix = self.mix(&mut pixels, (rows.len(), c, h, w), random);
+        let mix = Mix::draw(&self.plan, (rows.len(), h, w), random);
+        if let Some(mix) = &mix {
+            mix.apply(&mut pixels, (c, h, w));
+        }
         let images = Tensor::from_vec(pixels, (rows.len(), c, h, w), &Device::Cpu)?;
         Ok(Augmented { images, labels, mix })
     }
@@ -235,41 +225,6 @@ impl Augment {
         };
         Motion { dy, dx, angle, flip: self.plan.flip && random.random() }
     }
-
-    /// Mixes the images in place; of mixup and cutmix, where both are asked for, each step takes one.
-    fn mix(&self, pixels: &mut [f32], shape: (usize, usize, usize, usize), random: &mut ChaCha8Rng) -> Option<Mix> {
-        let (n, c, h, w) = shape;
-        let box_wanted = match (self.plan.mixup > 0.0, self.plan.cutmix > 0.0) {
-            (false, false) => return None,
-            (true, true) => random.random(),
-            (_, cutmix) => cutmix,
-        };
-        let mut partners: Vec<usize> = (0..n).collect();
-        partners.shuffle(random);
-        let alpha = if box_wanted { self.plan.cutmix } else { self.plan.mixup };
-        // The plan's range makes this distribution valid.
-        let share = Beta::new(alpha, alpha).map_or(1.0, |beta| beta.sample(random)).clamp(0.0, 1.0);
-        let original = pixels.to_vec();
-        let image = c * h * w;
-        let partner = |i: usize| &original[partners[i] * image..][..image];
-        if !box_wanted {
-            for (i, to) in pixels.chunks_exact_mut(image).enumerate() {
-                to.iter_mut().zip(partner(i)).for_each(|(to, from)| *to = share * *to + (1.0 - share) * from);
-            }
-            return Some(Mix { partners, share });
-        }
-        let (rows, columns) = cut(share, h, w, random);
-        for (i, to) in pixels.chunks_exact_mut(image).enumerate() {
-            for (to, from) in to.chunks_exact_mut(h * w).zip(partner(i).chunks_exact(h * w)) {
-                for y in rows.clone() {
-                    let line = y * w + columns.start..y * w + columns.end;
-                    to[line.clone()].copy_from_slice(&from[line]);
-                }
-            }
-        }
-        let share = 1.0 - (rows.len() * columns.len()) as f32 / (h * w) as f32;
-        Some(Mix { partners, share })
-    }
 }
 
 /// The class of image `row`. Fails where there is no such class.
@@ -280,17 +235,6 @@ fn label(data: &(impl Images + ?Sized), row: usize) -> Result<u32> {
         return Err(Error::input(reason));
     }
     Ok(label)
-}
-
-/// A box of `1 − share` of the image's area around a random centre, cut off at the edges.
-fn cut(share: f32, h: usize, w: usize, random: &mut ChaCha8Rng) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
-    let side = (1.0 - share).sqrt();
-    let mut span = |size: usize| {
-        let half = (side * size as f32 / 2.0).round() as usize;
-        let centre = random.random_range(0..size);
-        centre.saturating_sub(half)..(centre + half).min(size)
-    };
-    (span(h), span(w))
 }
 
 /// How one image is moved. What comes in from outside is black.

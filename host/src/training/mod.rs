@@ -5,10 +5,12 @@ pub mod augment;
 pub mod batches;
 pub mod learner;
 pub mod log;
+pub mod mix;
 pub mod normal;
 
 pub use augment::{Augment, Augmented, Images};
 pub use batches::Batches;
 pub use learner::{Learner, Spec};
 pub use log::{Log, Running};
+pub use mix::Mix;
 pub use normal::Normal;
