@@ -20,9 +20,14 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
     if applies(x) && applies(weight) && applies(bias) {
         return x.apply_op3(weight, bias, LayerNorm { width, eps: eps as f32 });
     }
+    composed(x, eps)?.broadcast_mul(weight)?.broadcast_add(bias)
+}
+
+/// `(x − mean) / √(var + ε)` of every row from candle's operations, for the other devices.
+pub(super) fn composed(x: &Tensor, eps: f64) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    centred.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(weight)?.broadcast_add(bias)
+    centred.broadcast_div(&(variance + eps)?.sqrt()?)
 }
 
 struct LayerNorm {
@@ -32,7 +37,7 @@ struct LayerNorm {
 
 /// Mean and reciprocal standard deviation of a row.
 #[inline(always)]
-fn statistics(row: &[f32], eps: f32) -> (f32, f32) {
+pub(super) fn statistics(row: &[f32], eps: f32) -> (f32, f32) {
     let width = row.len() as f32;
     let mean = cpu::sum(
         row.len(),

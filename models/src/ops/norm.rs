@@ -1,8 +1,9 @@
 //! The two row-wise operations of adaLN-Zero (DiT, arXiv 2212.09748, figure 3): modulated layer norm and gated residual.
 
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::cpu;
+use super::layer_norm::{self, statistics};
 
 const EPSILON: f32 = 1e-6;
 
@@ -11,9 +12,7 @@ pub fn layer_norm_modulate(x: &Tensor, shift: &Tensor, scale: &Tensor) -> Result
     if cpu::applies(x) {
         return x.contiguous()?.apply_op3(&shift.contiguous()?, &scale.contiguous()?, Modulate);
     }
-    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    let normed = centred.broadcast_div(&(variance + f64::from(EPSILON))?.sqrt()?)?;
+    let normed = layer_norm::composed(x, f64::from(EPSILON))?;
     normed.broadcast_mul(&(scale.unsqueeze(1)? + 1.0)?)?.broadcast_add(&shift.unsqueeze(1)?)
 }
 
@@ -27,23 +26,6 @@ pub fn gated_residual(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
 
 struct Modulate;
 struct Gated;
-
-/// Mean and reciprocal standard deviation of a row.
-#[inline(always)]
-fn statistics(row: &[f32]) -> (f32, f32) {
-    let width = row.len() as f32;
-    let mean = cpu::sum(
-        row.len(),
-        #[inline(always)]
-        |i| row[i],
-    ) / width;
-    let variance = cpu::sum(
-        row.len(),
-        #[inline(always)]
-        |i| (row[i] - mean) * (row[i] - mean),
-    ) / width;
-    (mean, 1.0 / (variance + EPSILON).sqrt())
-}
 
 impl CustomOp3 for Modulate {
     fn name(&self) -> &'static str {
@@ -71,7 +53,7 @@ impl CustomOp3 for Modulate {
                 #[inline(always)]
                 || {
                     for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                        let (mean, inverse) = statistics(x);
+                        let (mean, inverse) = statistics(x, EPSILON);
                         for i in 0..width {
                             y[i] = ((x[i] - mean) * inverse).mul_add(1.0 + scale[i], shift[i]);
                         }
@@ -125,7 +107,7 @@ fn modulate_backward(
 ) {
     let rows = x.chunks_exact(width).zip(g.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
     for ((x, g), dx) in rows {
-        let (mean, inverse) = statistics(x);
+        let (mean, inverse) = statistics(x, EPSILON);
         let normed = |i: usize| (x[i] - mean) * inverse;
         let upstream = |i: usize| g[i] * (1.0 + scale[i]);
         let a = cpu::sum(width, upstream) / width as f32;
