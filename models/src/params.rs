@@ -101,7 +101,8 @@ impl Params {
         let full = self.full_name(name);
         let tensor = self.tensor(&full, shape.into(), init)?;
         if !self.trainable {
-            return Ok(tensor);
+            // The source may be the state of parameters in training, which would keep all that is computed with them.
+            return Ok(tensor.detach());
         }
         let var = Var::from_tensor(&tensor)?;
         let shared = var.as_tensor().clone();

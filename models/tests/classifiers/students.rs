@@ -101,3 +101,13 @@ fn every_family_takes_a_step() {
         takes_a_step(network, size);
     }
 }
+
+#[test]
+fn frozen_networks_keep_no_graph_even_of_parameters_in_training() {
+    let trained = Params::from_seed(1, &Device::Cpu);
+    classifier::build("resnet8", 5, 3, 16, &trained).unwrap();
+    let frozen = Params::frozen(trained.state(), candle_core::DType::F32, &Device::Cpu);
+    let network = classifier::build("resnet8", 5, 3, 16, &frozen).unwrap();
+    let images = Tensor::zeros((2, 3, 16, 16), candle_core::DType::F32, &Device::Cpu).unwrap();
+    assert!(!network.forward(&images, false).unwrap().logits.track_op());
+}
