@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::layers::{BatchNorm, Conv};
 use crate::Result;
-use crate::ops::{Stretch, Value};
+use crate::ops::{Stretch, Value, max_pool2d};
 
 /// What images pass through.
 pub(super) trait Layers {
@@ -42,6 +42,9 @@ pub(super) trait Flow {
         residual: Option<&Self::Images>,
         relu: bool,
     ) -> Result<Self::Images>;
+
+    /// The largest value of each window of `kernel` × `kernel`, `stride` apart.
+    fn max_pool(&mut self, x: &Self::Images, kernel: usize, stride: usize, padding: usize) -> Result<Self::Images>;
 }
 
 /// `layers` of `x`. With `train`, normalisations use the statistics of this batch and update their running averages.
@@ -82,6 +85,10 @@ impl Flow for OneByOne {
     ) -> Result<Tensor> {
         conv.normalised(x, norm, self.train, residual, relu)
     }
+
+    fn max_pool(&mut self, x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
+        Ok(max_pool2d(x, kernel, stride, padding)?)
+    }
 }
 
 impl Flow for Stretch {
@@ -104,5 +111,9 @@ impl Flow for Stretch {
     ) -> Result<Value> {
         let y = conv.record(self, *x, None)?;
         norm.record(self, y, residual.copied(), relu)
+    }
+
+    fn max_pool(&mut self, x: &Value, kernel: usize, stride: usize, padding: usize) -> Result<Value> {
+        Ok(Stretch::max_pool(self, *x, kernel, stride, padding)?)
     }
 }

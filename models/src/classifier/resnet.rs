@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use super::flow::{self, Flow, Layers};
 use super::layers::{BatchNorm, Conv, Linear, Window};
 use super::{Network, Output, Shape};
-use crate::ops::{global_avg_pool, max_pool2d};
+use crate::ops::global_avg_pool;
 use crate::{Params, Result};
 
 /// What distinguishes one residual network from another.
@@ -82,7 +82,6 @@ pub(super) fn cifar(blocks: usize, [stem_width, stages @ ..]: [usize; 4]) -> Pla
 
 pub(super) struct ResNet {
     stem: Stem,
-    pool: bool,
     blocks: Vec<Block>,
     fc: Linear,
 }
@@ -100,33 +99,31 @@ impl ResNet {
                 inputs = plan.kind.outputs(width);
             }
         }
-        let stem = Stem { conv1, bn1 };
+        let stem = Stem { conv1, bn1, pool: plan.pool };
         let fc = Linear::new(inputs, shape.classes, &params.at(plan.names.classifier))?;
-        Ok(Self { stem, pool: plan.pool, blocks, fc })
+        Ok(Self { stem, blocks, fc })
     }
 }
 
 impl Network for ResNet {
     fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
-        let x = if self.pool {
-            flow::run(&self.blocks, &max_pool2d(&flow::run(&self.stem, x, train)?, 3, 2, 1)?, train)?
-        } else {
-            flow::run(&(&self.stem, &self.blocks), x, train)?
-        };
+        let x = flow::run(&(&self.stem, &self.blocks), x, train)?;
         let features = global_avg_pool(&x)?; // [n, width]
         Ok(Output { logits: self.fc.forward(&features)?, features })
     }
 }
 
-/// conv-bn-relu.
+/// conv-bn-relu, and for large images a max-pool.
 struct Stem {
     conv1: Conv,
     bn1: BatchNorm,
+    pool: bool,
 }
 
 impl Layers for Stem {
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
-        flow.conv_norm((&self.conv1, &self.bn1), &x, None, true)
+        let x = flow.conv_norm((&self.conv1, &self.bn1), &x, None, true)?;
+        if self.pool { flow.max_pool(&x, 3, 2, 1) } else { Ok(x) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::tile::{sum, view, with_scratch, with_view};
 /// The largest value of each `kernel × kernel` window, windows `stride` apart, `[n, c, h, w]` → `[n, c, oh, ow]` with
 /// `oh = (h + 2·padding − kernel) / stride + 1`. Padding never wins. The gradient goes to the first largest value.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
-    let window = Window::new(x, kernel, stride, padding)?;
+    let window = Window::new(x.dims(), kernel, stride, padding)?;
     if applies(x) {
         return x.apply_op1(MaxPool(window));
     }
@@ -28,7 +28,7 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
 
 /// The mean of each `kernel × kernel` window, windows `stride` apart, no padding.
 pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    let window = Window::new(x, kernel, stride, 0)?;
+    let window = Window::new(x.dims(), kernel, stride, 0)?;
     if applies(x) { x.apply_op1(AvgPool(window)) } else { x.avg_pool2d_with_stride(kernel, stride) }
 }
 
@@ -67,22 +67,24 @@ pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
     x.reshape((n, c, ()))?.mean(D::Minus1)
 }
 
+/// The sizes of a pooling.
 #[derive(Clone, Copy)]
-struct Window {
+pub(super) struct Window {
     kernel: usize,
     stride: usize,
     padding: usize,
     height: usize,
     width: usize,
-    out_height: usize,
-    out_width: usize,
+    pub out_height: usize,
+    pub out_width: usize,
 }
 
 impl Window {
-    fn new(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
-        let (_, _, height, width) = x.dims4()?;
+    /// Of images `dims`, `[n, c, h, w]`.
+    pub fn new(dims: &[usize], kernel: usize, stride: usize, padding: usize) -> Result<Self> {
+        let &[_, _, height, width] = dims else { bail!("pooling takes images [n, c, h, w], found {dims:?}") };
         if kernel == 0 || stride == 0 || 2 * padding > kernel || height.min(width) + 2 * padding < kernel {
-            bail!("pooling {:?} with kernel {kernel}, stride {stride}, padding {padding} is not possible", x.dims())
+            bail!("pooling {dims:?} with kernel {kernel}, stride {stride}, padding {padding} is not possible")
         }
         let out = |size: usize| (size + 2 * padding - kernel) / stride + 1;
         Ok(Self { kernel, stride, padding, height, width, out_height: out(height), out_width: out(width) })
@@ -100,15 +102,25 @@ impl Window {
         Shape::from((layout.dims()[0], layout.dims()[1], self.out_height, self.out_width))
     }
 
+    /// The input rows of the windows in output row `oy`.
+    #[inline(always)]
+    fn rows(&self, oy: usize) -> Range<usize> {
+        let start = (oy * self.stride).saturating_sub(self.padding);
+        start..(oy * self.stride + self.kernel - self.padding).min(self.height)
+    }
+
+    /// The input columns of the windows in output column `ox`.
+    #[inline(always)]
+    fn columns(&self, ox: usize) -> Range<usize> {
+        let start = (ox * self.stride).saturating_sub(self.padding);
+        start..(ox * self.stride + self.kernel - self.padding).min(self.width)
+    }
+
     /// The input positions of output window (oy, ox), row by row.
     #[inline(always)]
     fn inputs(&self, oy: usize, ox: usize) -> impl Iterator<Item = usize> + use<> {
-        let span = |o: usize, size: usize| {
-            let start = (o * self.stride).saturating_sub(self.padding);
-            start..(o * self.stride + self.kernel - self.padding).min(size)
-        };
-        let (rows, columns, width) = (span(oy, self.height), span(ox, self.width), self.width);
-        rows.flat_map(move |y| columns.clone().map(move |x| y * width + x))
+        let (columns, width) = (self.columns(ox), self.width);
+        self.rows(oy).flat_map(move |y| columns.clone().map(move |x| y * width + x))
     }
 
     /// Calls `f` with every output position and its window's coordinates.
@@ -154,62 +166,96 @@ impl Window {
         (first..end, (first * self.stride + k).saturating_sub(self.padding))
     }
 
-    /// Calls `f`, tap by tap of all windows, with a row of outputs, those of its columns that the tap meets, and the input
-    /// of the first of these; the next ones' are a stride further.
+    /// The largest value of each window of a plane. `line`: a row of the input.
     #[inline(always)]
-    fn for_each_tap(&self, mut f: impl FnMut(usize, Range<usize>, usize)) {
-        for oy in 0..self.out_height {
-            for ky in 0..self.kernel {
-                let row = (oy * self.stride + ky).checked_sub(self.padding).filter(|&row| row < self.height);
-                for kx in 0..if row.is_some() { self.kernel } else { 0 } {
-                    let (columns, start) = self.span(kx, self.width, self.out_width);
-                    if !columns.is_empty() {
-                        f(oy, columns, row.unwrap_or(0) * self.width + start);
+    fn largest(&self, x: &[f32], line: &mut [f32], y: &mut [f32]) {
+        for (oy, y) in y.chunks_exact_mut(self.out_width).enumerate() {
+            let (first, rest) =
+                x[self.rows(oy).start * self.width..self.rows(oy).end * self.width].split_at(self.width);
+            line.copy_from_slice(first);
+            for row in rest.chunks_exact(self.width) {
+                line.iter_mut().zip(row).for_each(|(most, &x)| *most = larger(*most, x));
+            }
+            y.fill(f32::NEG_INFINITY);
+            for kx in 0..self.kernel {
+                let (columns, start) = self.span(kx, self.width, self.out_width);
+                let y = &mut y[columns];
+                // Chunks of constant length become vectors.
+                match self.stride {
+                    _ if y.is_empty() => {}
+                    1 => y.iter_mut().zip(&line[start..]).for_each(|(y, &x)| *y = larger(*y, x)),
+                    2 => y.iter_mut().zip(line[start..].chunks(2)).for_each(|(y, x)| *y = larger(*y, x[0])),
+                    stride => {
+                        y.iter_mut().zip(line[start..].iter().step_by(stride)).for_each(|(y, &x)| *y = larger(*y, x))
                     }
                 }
             }
         }
     }
 
-    /// The largest value of each window of a plane.
+    /// Hands each window's gradient to its first largest value.
     #[inline(always)]
-    fn largest(&self, x: &[f32], y: &mut [f32]) {
-        y.fill(f32::NEG_INFINITY);
-        self.for_each_tap(|oy, columns, start| {
-            let y = &mut y[oy * self.out_width..][columns];
-            // Chunks of constant length become vectors.
-            match self.stride {
-                1 => y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = larger(*y, x)),
-                2 => y.iter_mut().zip(x[start..].chunks(2)).for_each(|(y, x)| *y = larger(*y, x[0])),
-                stride => y.iter_mut().zip(x[start..].iter().step_by(stride)).for_each(|(y, &x)| *y = larger(*y, x)),
+    fn spread(&self, x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32]) {
+        dx.fill(0.0);
+        let windows = y.chunks_exact(self.out_width).zip(dy.chunks_exact(self.out_width)).enumerate();
+        for (oy, (y, dy)) in windows {
+            let rows = self.rows(oy);
+            for (ox, (&most, &dy)) in y.iter().zip(dy).enumerate() {
+                let columns = self.columns(ox);
+                let mut at = rows.start * self.width + columns.start;
+                // From the last to the first, without a branch that the processor would have to guess.
+                for row in rows.clone().rev() {
+                    let start = row * self.width + columns.start;
+                    for (i, &x) in x[start..][..columns.len()].iter().enumerate().rev() {
+                        let hit = x == most || (x.is_nan() && most.is_nan());
+                        at = if hit { start + i } else { at };
+                    }
+                }
+                dx[at] += dy;
             }
-        });
+        }
     }
+}
 
-    /// Hands each window's gradient to its first largest value; `left` starts as the gradients and loses what is handed on.
-    #[inline(always)]
-    fn spread(&self, x: &[f32], y: &[f32], left: &mut [f32], dx: &mut [f32]) {
-        self.for_each_tap(|oy, columns, start| {
-            let row = oy * self.out_width;
-            let windows = y[row..][columns.clone()].iter().zip(&mut left[row..][columns]);
-            let hand = |(y, left): (&f32, &mut f32), x: &f32, dx: &mut f32| {
-                let hit = x == y || (x.is_nan() && y.is_nan());
-                *dx += if hit { *left } else { 0.0 };
-                *left = if hit { 0.0 } else { *left };
-            };
-            match self.stride {
-                1 => windows.zip(x[start..].iter().zip(&mut dx[start..])).for_each(|(w, (x, dx))| hand(w, x, dx)),
-                2 => {
-                    let inputs = x[start..].chunks(2).zip(dx[start..].chunks_mut(2));
-                    windows.zip(inputs).for_each(|(w, (x, dx))| hand(w, &x[0], &mut dx[0]));
-                }
-                stride => {
-                    let inputs = x[start..].iter().step_by(stride).zip(dx[start..].iter_mut().step_by(stride));
-                    windows.zip(inputs).for_each(|(w, (x, dx))| hand(w, x, dx));
-                }
+/// The largest value of each window, `[n, c, h, w]` → `[n, c, oh, ow]`.
+pub(super) fn max_forward(window: &Window, x: &[f32], y: &mut [f32]) {
+    let sizes = (window.plane(), window.out_plane());
+    if window.is_pairs() {
+        let pool = |x: &[f32], y: &mut [f32]| {
+            for (y, windows) in y.chunks_exact_mut(window.out_width).zip(window.pairs(x)) {
+                y.iter_mut().zip(windows).for_each(|(y, w)| *y = larger(larger(w[0], w[1]), larger(w[2], w[3])));
             }
-        });
+        };
+        return window.planes(x, y, pool, sizes);
     }
+    let pairs = y.par_chunks_mut(sizes.1).zip(x.par_chunks(sizes.0));
+    pairs.with_min_len(16).for_each(|(y, x)| {
+        with_scratch(window.width, |line| {
+            simd(
+                #[inline(always)]
+                || window.largest(x, line, y),
+            );
+        });
+    });
+}
+
+/// The gradient of the input, in place of what is in `dx`, from input, output and the output's gradient.
+pub(super) fn max_backward(window: &Window, x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let planes = dx.par_chunks_mut(window.plane()).zip(x.par_chunks(window.plane()));
+    let outputs = y.par_chunks(window.out_plane()).zip(dy.par_chunks(window.out_plane()));
+    planes.zip(outputs).with_min_len(16).for_each(|((dx, x), (y, dy))| {
+        simd(
+            #[inline(always)]
+            || {
+                if window.is_pairs() {
+                    dx.fill(0.0);
+                    spread_pairs(window, x, dy, dx);
+                } else {
+                    window.spread(x, y, dy, dx);
+                }
+            },
+        );
+    });
 }
 
 struct MaxPool(Window);
@@ -220,39 +266,15 @@ impl CustomOp1 for MaxPool {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (window, shape) = (self.0, self.0.out_shape(layout));
+        let shape = self.0.out_shape(layout);
         let mut y = vec![0.0; shape.elem_count()];
-        let sizes = (window.plane(), window.out_plane());
-        if window.is_pairs() {
-            let pool = |x: &[f32], y: &mut [f32]| {
-                for (y, windows) in y.chunks_exact_mut(window.out_width).zip(window.pairs(x)) {
-                    y.iter_mut().zip(windows).for_each(|(y, w)| *y = larger(larger(w[0], w[1]), larger(w[2], w[3])));
-                }
-            };
-            window.planes(&view(x, layout)?, &mut y, pool, sizes);
-        } else {
-            window.planes(&view(x, layout)?, &mut y, |x, y| window.largest(x, y), sizes);
-        }
+        max_forward(&self.0, &view(x, layout)?, &mut y);
         Ok((CpuStorage::F32(y), shape))
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let window = self.0;
         let mut dx = vec![0.0; x.elem_count()];
-        let mut run = |x: &[f32], y: &[f32], dy: &[f32]| {
-            let planes = dx.par_chunks_mut(window.plane()).zip(x.par_chunks(window.plane()));
-            let outputs = y.par_chunks(window.out_plane()).zip(dy.par_chunks(window.out_plane()));
-            planes.zip(outputs).with_min_len(16).for_each(|((dx, x), (y, dy))| {
-                if window.is_pairs() {
-                    return simd(|| spread_pairs(&window, x, dy, dx));
-                }
-                with_scratch(dy.len(), |left| {
-                    left.copy_from_slice(dy);
-                    simd(|| window.spread(x, y, left, dx));
-                });
-            });
-        };
-        with_view(x, |x| with_view(y, |y| with_view(dy, |dy| run(x, y, dy))))???;
+        with_view(x, |x| with_view(y, |y| with_view(dy, |dy| max_backward(&self.0, x, y, dy, &mut dx))))???;
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
     }
 }

@@ -1,7 +1,7 @@
 //! A stretch gives what its operations give one by one: images, statistics and every gradient.
 
 use candle_core::{DType, Device, Tensor, Var};
-use limbeck_models::ops::{Norm, Stretch, Value, batch_norm, conv2d};
+use limbeck_models::ops::{Norm, Stretch, Value, batch_norm, conv2d, max_pool2d};
 
 use crate::{assert_close, random};
 
@@ -16,10 +16,11 @@ fn norm<'a>(weight: &'a Var, bias: &'a Var, residual: Option<&'a Tensor>, relu: 
     Norm { weight: weight.as_tensor(), bias: bias.as_tensor(), eps: 1e-5, residual, relu }
 }
 
-/// A residual block with a projection, whose input is used three times, in the order of a wide residual network and then of
+/// Between two pools, a residual block with a projection, whose input is used three times, in the order of a wide residual network and then of
 /// a residual one.
 fn recorded(x: &Tensor, w: &[Var], stride: usize) -> Tensor {
     let (mut stretch, x) = Stretch::new(x).unwrap();
+    let x = stretch.max_pool(x, 3, 1, 1).unwrap();
     let window = |stride| (stride, 1, 1);
     let a = stretch.convolution(x, &w[0], window(stride), None).unwrap();
     let (b, _) = stretch.normalisation(a, norm(&w[1], &w[2], None, true), None).unwrap();
@@ -28,17 +29,19 @@ fn recorded(x: &Tensor, w: &[Var], stride: usize) -> Tensor {
     let (d, _) = stretch.normalisation(c, norm(&w[4], &w[5], None, false), Some(skip)).unwrap();
     let again = stretch.convolution(x, &w[6], (stride, 0, 1), Some(d)).unwrap();
     let (y, _) = stretch.normalisation(again, norm(&w[1], &w[2], None, true), Some(b)).unwrap();
+    let y = stretch.max_pool(y, 3, 2, 1).unwrap();
     stretch.finish(y).unwrap()
 }
 
 fn one_by_one(x: &Tensor, w: &[Var], stride: usize) -> Tensor {
     let conv = |x: &Tensor, w: &Var, stride, padding| conv2d(x, w, None, stride, padding, 1).unwrap();
+    let x = &max_pool2d(x, 3, 1, 1).unwrap();
     let b = batch_norm(&conv(x, &w[0], stride, 1), norm(&w[1], &w[2], None, true), None).unwrap().0;
     let skip = (conv(x, &w[6], stride, 0) + &b).unwrap();
     let c = (conv(&b, &w[3], 1, 1) + &skip).unwrap();
     let d = batch_norm(&c, norm(&w[4], &w[5], Some(&skip), false), None).unwrap().0;
     let again = (conv(x, &w[6], stride, 0) + &d).unwrap();
-    batch_norm(&again, norm(&w[1], &w[2], Some(&b), true), None).unwrap().0
+    max_pool2d(&batch_norm(&again, norm(&w[1], &w[2], Some(&b), true), None).unwrap().0, 3, 2, 1).unwrap()
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use candle_core::{Result, Tensor};
 
 use super::parameters::Gradients;
-use super::{Convolution, Data, Normalisation, Step, Stretch, Value, buffers};
+use super::{Convolution, Data, MaxPool, Normalisation, Step, Stretch, Value, buffers};
 use crate::ops::batch_norm::{self, Given};
 use crate::ops::conv;
+use crate::ops::pool;
 use crate::ops::profile::{Kind, timed};
 use crate::ops::tile::with_view;
 
@@ -24,6 +25,7 @@ pub(super) fn backward(stretch: Stretch, y: &Tensor, dy: &Tensor, gradients: &Gr
             match step {
                 Step::Convolution(step) => pass.convolution(&step, dy)?,
                 Step::Normalisation(step) => pass.normalisation(&step, (made, y), dy)?,
+                Step::MaxPool(step) => pass.max_pool(&step, (made, y), dy)?,
             }
         }
         if let Data::Kept(data) = std::mem::replace(&mut pass.stretch.values[made.0].data, Data::Output) {
@@ -98,6 +100,18 @@ impl Pass<'_> {
         if let (Some(residual), Some(gradient)) = (residual, dresidual) {
             buffers::add(&mut self.known[residual.0], gradient);
         }
+        Ok(())
+    }
+
+    fn max_pool(&mut self, step: &MaxPool, (made, output): (Value, &Tensor), dy: Vec<f32>) -> Result<()> {
+        let &MaxPool { x, ref window } = step;
+        if self.wanted(x) {
+            let mut dx = buffers::take(self.len(x));
+            let mut run = |x: &[f32], y: &[f32]| pool::max_backward(window, x, y, &dy, &mut dx);
+            self.with_made(made, output, |y| self.stretch.with(x, |x| run(x, y)))??;
+            buffers::add(&mut self.known[x.0], dx);
+        }
+        buffers::give(dy);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A stretch of convolutions and normalisations as one node of candle's gradient graph.
+//! A stretch of convolutions, normalisations and pools as one node of candle's gradient graph.
 //!
 //! Candle's backward pass fills a tensor with zeros and adds to it, on one thread, for every value of the graph; within a
 //! stretch a gradient is simply handed on, buffers are used again, and additions are part of the pass that comes before.
@@ -15,6 +15,7 @@ use self::parameters::Gradients;
 use super::batch_norm::{self, BatchStats, Moments, Norm};
 use super::conv::{self, Finish, Geometry};
 use super::cpu::applies;
+use super::pool::{self, Window};
 use super::profile::{Kind, timed};
 use super::tile::with_view;
 
@@ -49,6 +50,13 @@ enum Data {
 enum Step {
     Convolution(Convolution),
     Normalisation(Normalisation),
+    MaxPool(MaxPool),
+}
+
+/// The largest value of each window of `x`.
+struct MaxPool {
+    x: Value,
+    window: Window,
 }
 
 /// `conv(x, kernel) + residual`; parameters are named by their place.
@@ -136,6 +144,16 @@ impl Stretch {
         let (weight, bias) = (self.parameter(weight), self.parameter(bias));
         let step = Normalisation { x, weight, bias, moments, eps, residual, relu };
         Ok((self.push(Step::Normalisation(step), shape, y), stats))
+    }
+
+    /// [`super::max_pool2d`].
+    pub fn max_pool(&mut self, x: Value, kernel: usize, stride: usize, padding: usize) -> Result<Value> {
+        let [n, c, ..] = self.values[x.0].shape;
+        let window = Window::new(&self.values[x.0].shape, kernel, stride, padding)?;
+        let shape = [n, c, window.out_height, window.out_width];
+        let mut y = buffers::take(shape.iter().product());
+        self.with(x, |x| pool::max_forward(&window, x, &mut y))?;
+        Ok(self.push(Step::MaxPool(MaxPool { x, window }), shape, y))
     }
 
     /// Values of each channel of `x`.
