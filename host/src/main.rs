@@ -8,6 +8,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[global_allocator]
+static ALLOCATOR: limbeck_models::process::Aligned = limbeck_models::process::Aligned;
+
 fn main() -> ExitCode {
     limbeck_models::process::prepare();
     let cli = cli::Cli::parse();

@@ -39,13 +39,18 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `f` a buffer of `len` floats with arbitrary content. Calls may nest; buffers are kept for the next call.
+/// Floats of a cache line.
+const LINE: usize = 16;
+
+/// Lends `f` a buffer of `len` floats with arbitrary content, which begins with a cache line: a vector that is as long as a line
+/// and lies across two takes twice the time. Calls may nest; buffers are kept for the next call.
 pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut buffer = SCRATCH.with_borrow_mut(|kept| take(kept, len));
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
+    let mut buffer = SCRATCH.with_borrow_mut(|kept| take(kept, len + LINE));
+    if buffer.len() < len + LINE {
+        buffer.resize(len + LINE, 0.0);
     }
-    let result = f(&mut buffer[..len]);
+    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+    let result = f(&mut buffer[start..start + len]);
     SCRATCH.with_borrow_mut(|kept| kept.push(buffer));
     result
 }
