@@ -133,6 +133,9 @@ pub(in crate::ops) fn grad_input(g: &Geometry, w: &[f32], dy: &[f32], onto: Opti
         let turned = turned_kernel(g, w);
         return forward(&reversed, dy, &turned, Finish { residual: onto, ..Finish::default() }, dx);
     }
+    if winograd::suits(g) {
+        return winograd::grad_input(g, &turned_kernel(g, w), dy, Finish { residual: onto, ..Finish::default() }, dx);
+    }
     match onto {
         Some(onto) => dx.copy_from_slice(onto),
         None => dx.fill(0.0),

@@ -7,13 +7,14 @@
 use pulp::{Simd, WithSimd};
 
 use super::blocks::BLOCK;
+use super::strided::*;
 
 /// Side of an input tile, and of an output tile.
 pub(super) const TILE: usize = 6;
 pub(super) const STEP: usize = 4;
 
-/// Products for each tile and pair of channels.
-pub(super) const FREQUENCIES: usize = TILE * TILE;
+/// Side of the tiles of a stride of 2, before and behind the maps.
+pub(super) const STRIDED_TILE: usize = 9;
 
 /// Which map.
 #[derive(Clone, Copy, PartialEq)]
@@ -28,6 +29,38 @@ pub(super) enum Map {
     Kernel,
     /// `Gᵀ`: 6 → 3
     KernelGradient,
+    /// Stride 2, 9 → 9
+    StridedInput,
+    /// Stride 2, 9 → 4
+    StridedOutput,
+    /// Stride 2, 4 → 9
+    StridedOutputGradient,
+    /// Stride 2, 3 → 6
+    StridedKernel,
+    /// Stride 2, 6 → 3
+    StridedKernelGradient,
+    /// From the output's gradient to the input's, 5 → 9
+    SpreadInput,
+    /// From the output's gradient to the input's, 9 → 8
+    SpreadOutput,
+}
+
+impl Map {
+    /// Sides of what it takes and of what it makes.
+    const fn sides(self) -> (usize, usize) {
+        match self {
+            Self::Input => (TILE, TILE),
+            Self::Output => (TILE, STEP),
+            Self::OutputGradient => (STEP, TILE),
+            Self::Kernel | Self::StridedKernel => (3, TILE),
+            Self::KernelGradient | Self::StridedKernelGradient => (TILE, 3),
+            Self::StridedInput => (STRIDED_TILE, STRIDED_TILE),
+            Self::StridedOutput => (STRIDED_TILE, STEP),
+            Self::StridedOutputGradient => (STEP, STRIDED_TILE),
+            Self::SpreadInput => (STEP + 1, STRIDED_TILE),
+            Self::SpreadOutput => (STRIDED_TILE, 2 * STEP),
+        }
+    }
 }
 
 /// Where the values of the squares lie: element (i, j) of square t at `t * square + i * row + j * column`.
@@ -59,13 +92,7 @@ impl Transform<'_> {
         if self.squares == 0 {
             return;
         }
-        let (from, to) = match self.map {
-            Map::Input => (TILE, TILE),
-            Map::Output => (TILE, STEP),
-            Map::OutputGradient => (STEP, TILE),
-            Map::Kernel => (3, TILE),
-            Map::KernelGradient => (TILE, 3),
-        };
+        let (from, to) = self.map.sides();
         assert!(self.from_places.furthest(self.squares, from) <= self.from.len(), "squares beyond their slice");
         assert!(self.to_places.furthest(self.squares, to) <= self.to.len(), "results beyond their slice");
         pulp::Arch::new().dispatch(self);
@@ -115,12 +142,19 @@ impl WithSimd for Transform<'_> {
             Map::OutputGradient => self.each::<S, OutputGradient, _, _>(simd),
             Map::Kernel => self.each::<S, Kernel, _, _>(simd),
             Map::KernelGradient => self.each::<S, KernelGradient, _, _>(simd),
+            Map::StridedInput => self.each::<S, StridedInput, _, _>(simd),
+            Map::StridedOutput => self.each::<S, StridedOutput, _, _>(simd),
+            Map::StridedOutputGradient => self.each::<S, StridedOutputGradient, _, _>(simd),
+            Map::StridedKernel => self.each::<S, StridedKernel, _, _>(simd),
+            Map::StridedKernelGradient => self.each::<S, StridedKernelGradient, _, _>(simd),
+            Map::SpreadInput => self.each::<S, SpreadInput, _, _>(simd),
+            Map::SpreadOutput => self.each::<S, SpreadOutput, _, _>(simd),
         }
     }
 }
 
 /// One of the maps on a row or column. A trait and not a closure: what is not inlined loses the vector instructions.
-trait Linear<const I: usize, const O: usize> {
+pub(super) trait Linear<const I: usize, const O: usize> {
     fn map<S: Simd>(simd: S, from: [S::f32s; I]) -> [S::f32s; O];
 }
 

@@ -3,8 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::transform::{FREQUENCIES, Map};
-use super::{PANEL, Plan, Spread};
+use super::{KERNELS, PANEL, Plan, Spread};
 use crate::ops::conv::finish::Finish;
 use crate::ops::tile::{Planes, with_scratch};
 
@@ -18,7 +17,7 @@ pub(super) fn suits(plan: &Plan, n: usize) -> bool {
     let tiles = n * plan.tiles_x * plan.tiles_y;
     plan.output.channels.is_multiple_of(PANEL)
         && plan.input.channels * plan.output.channels >= LEAST_PAIRS
-        && tiles * FREQUENCIES * plan.input.padded() <= MOST_FLOATS
+        && tiles * plan.frequencies() * plan.input.padded() <= MOST_FLOATS
 }
 
 /// As [`super::forward`].
@@ -27,17 +26,17 @@ pub(super) fn forward(plan: &Plan, n: usize, x: &[f32], w: &[f32], finish: Finis
     let (depth, panels) = (plan.input.channels, plan.output.channels / PANEL);
     let tiles = units * plan.tiles_x;
     let (from, to) = (Spread::rows(tiles, plan.input.padded()), Spread::rows(tiles, PANEL));
-    let (v_len, part) = (FREQUENCIES * from.pitch, PANEL * plan.output.height * plan.output.width);
+    let (v_len, part) = (plan.frequencies() * from.pitch, PANEL * plan.output.height * plan.output.width);
     let range = |block: usize| block * units..((block + 1) * units).min(all);
     with_scratch(all.div_ceil(units) * v_len, |v| {
         v.par_chunks_mut(v_len).enumerate().for_each(|(block, v)| {
-            plan.transform(&plan.input, Map::Input, x, range(block), v, from);
+            plan.transform(&plan.input, x, range(block), v, from);
         });
         let (v, out) = (&*v, Planes::new(out, part));
         w.par_chunks(PANEL * depth * 9).enumerate().for_each(|(panel, w)| {
-            with_scratch(FREQUENCIES * depth * PANEL, |kernel| {
+            with_scratch(KERNELS * depth * PANEL, |kernel| {
                 plan.panel(w, kernel);
-                with_scratch(FREQUENCIES * to.pitch, |m| {
+                with_scratch(plan.frequencies() * to.pitch, |m| {
                     for (block, v) in v.chunks(v_len).enumerate() {
                         plan.multiply(range(block).len() * plan.tiles_x, (v, from), kernel, (m, to));
                         plan.finish(range(block), (m, to), PANEL, |image, write| {
