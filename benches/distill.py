@@ -20,7 +20,7 @@ ROWS = {
 PEERS = {"eager": [], "channels-last": ["--channels-last"], "compile": ["--compile"]}
 
 parser = argparse.ArgumentParser()
-parser.add_argument("rows", nargs="*", default=list(ROWS), choices=list(ROWS))
+parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
 parser.add_argument("--peers", default="eager,channels-last,compile")
 parser.add_argument("--steps", default="5")
 parser.add_argument("--limbeck", default=str(ROOT / "target/release/limbeck"))
@@ -33,7 +33,7 @@ def run(command):
 
 
 print("| row | who | ms a step | images/s | peak MiB | ratio |\n|---|---|---|---|---|---|", flush=True)
-for row in args.rows:
+for row in args.rows or ROWS:
     teacher, student, batch, size = ROWS[row]
     sizes = ["--teacher", teacher, "--student", student, "--batch", str(batch), "--image-size", str(size),
              "--steps", args.steps]

@@ -87,6 +87,7 @@ fn follows_pytorch(name: &str) {
         Tensor::from_vec(pixels.into_iter().map(|u| u * 1.75).collect(), shape, &Device::Cpu).unwrap()
     };
     let images: Vec<Tensor> = (0..BATCHES).map(images).collect();
+    let mut worst = 0.0f64;
     for (step, &expected) in case.losses.iter().enumerate() {
         let x = &images[step % BATCHES];
         let target = teacher.forward(x, false).unwrap().logits;
@@ -97,8 +98,9 @@ fn follows_pytorch(name: &str) {
         if step % 10 == 9 {
             eprintln!("{name}, step {}: loss {found}, PyTorch {expected}, relative gap {gap:.1e}", step + 1);
         }
-        assert!(gap <= TOLERANCE, "{name}, step {}: loss {found}, PyTorch {expected}", step + 1);
+        worst = worst.max(gap);
     }
+    assert!(worst <= TOLERANCE, "{name}: a loss is {worst:.1e} of PyTorch's away");
     let state = params.state();
     for (buffer, expected) in &case.running {
         let found = state[buffer].to_vec1::<f32>().unwrap();
@@ -131,4 +133,17 @@ fn resnets_at_full_size() {
 #[ignore = "minutes, and its golden file must be made first: make_trajectory.py wrn"]
 fn wide_resnets_at_full_size() {
     follows_pytorch("wrn");
+}
+
+/// At this rate rounding alone may lead further apart: read the gaps beside those of `make_trajectory.py --against`.
+#[test]
+#[ignore = "minutes, and its golden file must be made first: make_trajectory.py resnet-usual-rate"]
+fn resnets_at_the_usual_rate() {
+    follows_pytorch("resnet-usual-rate");
+}
+
+#[test]
+#[ignore = "minutes, and its golden file must be made first: make_trajectory.py wrn-usual-rate"]
+fn wide_resnets_at_the_usual_rate() {
+    follows_pytorch("wrn-usual-rate");
 }

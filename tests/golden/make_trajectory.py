@@ -1,6 +1,8 @@
 """Writes trajectory.json: 50 steps of knowledge distillation in PyTorch, on the CPU in f32.
 
-    pip install torch torchvision numpy && python make_trajectory.py [CASE…]
+    pip install torch torchvision numpy && python make_trajectory.py [CASE…] [--against channels-last|double]
+
+`--against` also prints how far PyTorch is from itself, in f32 as usual against channels-last images, or against f64. What rounding alone does to a training is the yardstick for any other program's distance.
 
 Weights and images are hashes of their names, so that both sides make them anew and only losses and a sample of the
 student's running statistics are kept. The step is DM-KD's: teacher forward, student forward and backward, KL at
@@ -8,8 +10,8 @@ temperature 4, SGD with momentum 0.9 and weight decay 5e-4.
 
 Made with torch 2.15.0, one thread. Losses are compared at 1e-3 relative, running statistics at 1e-3 of each tensor's norm.
 """
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ CASES = {
     "resnet-small": ("resnet34", "resnet18", 8, 16, 0.0005),
     "wrn": ("wrn-40-2", "wrn-16-2", 64, 32, 0.01),
     "resnet": ("resnet34", "resnet18", 64, 32, 0.01),
+    "wrn-usual-rate": ("wrn-40-2", "wrn-16-2", 64, 32, 0.05),
+    "resnet-usual-rate": ("resnet34", "resnet18", 64, 32, 0.05),
 }
 CLASSES = 10
 torch.set_num_threads(1)
@@ -104,10 +108,11 @@ def build(name, who):
     return net
 
 
-def train(case):
+def train(case, how=None):
     teacher, student, batch, size, rate = CASES[case]
-    teacher, student = build(teacher, "teacher").eval(), build(student, "student").train()
-    images = [torch.from_numpy(uniform(f"images/{i}", (batch, 3, size, size)) * np.float32(1.75))
+    form = {"double": {"dtype": torch.float64}, "channels-last": {"memory_format": torch.channels_last}}.get(how, {})
+    teacher, student = build(teacher, "teacher").eval().to(**form), build(student, "student").train().to(**form)
+    images = [torch.from_numpy(uniform(f"images/{i}", (batch, 3, size, size)) * np.float32(1.75)).to(**form)
               for i in range(BATCHES)]
     sgd = torch.optim.SGD(student.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
     losses = []
@@ -130,11 +135,19 @@ def sample(tensor):
 
 
 if __name__ == "__main__":
+    args = argparse.ArgumentParser()
+    args.add_argument("cases", nargs="*", metavar="CASE")
+    args.add_argument("--against", choices=["channels-last", "double"])
+    args = args.parse_args()
     path = Path(__file__).with_name("trajectory.json")
     saved = json.loads(path.read_text()) if path.exists() else {}
-    for case in sys.argv[1:] or CASES:
+    for case in args.cases or CASES:
         losses, state = train(case)
         print(case, losses[0], losses[-1], flush=True)
+        if args.against:
+            others, _ = train(case, args.against)
+            gaps = [abs(a - b) / a for a, b in zip(losses, others)]
+            print(f"  against {args.against}:", *(f"step {i + 1}: {gaps[i]:.1e}" for i in range(9, STEPS, 10)), flush=True)
         names = ("teacher", "student", "batch", "size", "rate")
         running = {n: sample(t) for n, t in state.items() if "running" in n}
         saved[case] = dict(zip(names, CASES[case])) | {"losses": losses, "running": running}
