@@ -87,7 +87,8 @@ fn a_student_sees_what_it_was_trained_on() {
     let student = Student::load(&dir.path().join("checkpoints/a/seed-0/student.safetensors"), &Device::Cpu).unwrap();
     let (batch, _) = images().batch(&[0, 1, 2, 3]).unwrap();
     let network = classifier::build("mlp", 2, 1, 12, &Params::from_seed(3, &Device::Cpu)).unwrap();
-    let wanted = network.forward(&((&batch - 0.5).unwrap() / 0.25).unwrap(), false).unwrap().logits;
+    let wanted =
+        network.forward(&((&batch - 0.5).unwrap() / 0.25).unwrap(), classifier::Mode::Evaluation).unwrap().logits;
     assert_eq!(student.forward(&batch).unwrap().logits.to_vec2::<f32>().unwrap(), wanted.to_vec2::<f32>().unwrap());
     let small = batch.narrow(3, 0, 11).unwrap();
     assert!(refused(student.forward(&small)).contains("it takes images of [1, 12, 12]"));

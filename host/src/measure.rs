@@ -148,6 +148,7 @@ mod tests {
             sampler: "ddim".into(),
             round: 0,
             generator: String::new(),
+            plugin: None,
         };
         Sample { id, class, image, provenance }
     }

@@ -25,6 +25,8 @@ pub enum Purpose {
     Subset = 7,
     /// Which images no student learns from before the last round; the stream is the round.
     HeldOut = 8,
+    /// What a network in training drops; the stream is the step.
+    Dropout = 9,
 }
 
 /// The random numbers of one id: ChaCha8 with the key `(seed, purpose)` and the stream `stream`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use limbeck_models::classifier::{self, Network, Output};
+use limbeck_models::classifier::{self, Mode, Network, Output};
 use limbeck_models::{Params, checkpoint};
 
 use crate::{Error, Result};
@@ -60,7 +60,7 @@ impl Student {
             )));
         }
         let normalised = images.to_device(&self.device)?.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?;
-        Ok(self.network.forward(&normalised, false)?)
+        Ok(self.network.forward(&normalised, Mode::Evaluation)?)
     }
 }
 

@@ -54,20 +54,14 @@ pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device, roun
 
 /// Refuses a generator that can't draw what the plan asks for.
 pub fn check(plan: &Plan, generator: &Generator) -> Result<()> {
-    let model = &generator.config.model;
-    let shown = plan.generator.weights.display();
-    let complaint = if model.classes != plan.data.classes {
-        format!(
-            "draws {} classes, `data.classes` is {}: name a generator of these classes",
-            model.classes, plan.data.classes
-        )
-    } else if model.channels != 1 && model.channels != 3 {
-        format!("draws {} channels: only grey (1) and RGB (3) images can be drawn", model.channels)
-    } else if plan.synth.steps > generator.config.steps {
-        format!(
-            "was trained with {} steps, `synth.steps` is {}: take at most these",
-            generator.config.steps, plan.synth.steps
-        )
+    let shown = plan.generator.shown().display();
+    let (classes, [channels, ..]) = (generator.classes, generator.shape);
+    let complaint = if classes != plan.data.classes {
+        format!("draws {classes} classes, `data.classes` is {}: name a generator of these classes", plan.data.classes)
+    } else if channels != 1 && channels != 3 {
+        format!("draws {channels} channels: only grey (1) and RGB (3) images can be drawn")
+    } else if plan.synth.steps > generator.steps {
+        format!("was trained with {} steps, `synth.steps` is {}: take at most these", generator.steps, plan.synth.steps)
     } else {
         return Ok(());
     };
@@ -105,9 +99,9 @@ struct Artist<'a> {
 
 impl<'a> Artist<'a> {
     fn new(plan: &'a Plan, progress: &Progress, device: &'a Device, round: u32) -> Result<Self> {
-        let generator = Generator::open(&plan.generator.weights, device)?;
+        let generator = Generator::open(&plan.generator, device)?;
         check(plan, &generator)?;
-        let guided_channels = plan.synth.guided_channels.unwrap_or(generator.config.model.channels);
+        let guided_channels = plan.synth.guided_channels.unwrap_or(generator.shape[0]);
         let ids = plan.round_ids(round);
         let bar = progress.stage("synth", ids.end - ids.start, "images");
         Ok(Self { plan, generator, guided_channels, bar, device, round })
@@ -132,12 +126,11 @@ impl<'a> Artist<'a> {
     /// The samples of draws of equally many steps.
     fn draw_batch(&self, batch: &[Numbered]) -> Result<Vec<Sample>> {
         let SynthPlan { sampler, eta, .. } = self.plan.synth;
-        let model = &self.generator.config.model;
         let schedule = self.schedule(batch)?;
         let classes = batch.iter().map(|one| one.draw.class).collect();
         let scales = batch.iter().map(|one| f64::from(one.draw.guidance)).collect();
-        let denoiser = Guided::with_scales(&self.generator.net, classes, scales, self.guided_channels);
-        let shape = [model.channels, model.size, model.size];
+        let denoiser = Guided::with_scales(self.generator.net.as_ref(), classes, scales, self.guided_channels);
+        let shape = self.generator.shape;
         let streams: Vec<u64> = batch.iter().map(|one| one.draw.seed).collect();
         let mut noise = Noise::new(self.plan.run.seed, &streams, shape, self.device);
         let done = std::cell::Cell::new(0);
@@ -156,21 +149,20 @@ impl<'a> Artist<'a> {
     }
 
     fn schedule(&self, batch: &[Numbered]) -> Result<Schedule> {
-        let config = &self.generator.config;
+        let Generator { steps: trained, schedule, .. } = self.generator;
         let steps = batch.first().map_or(self.plan.synth.steps, |one| one.draw.steps as usize);
-        if steps > config.steps {
+        if steps > trained {
             return Err(Error::failed(format!(
-                "the planner wants {steps} steps for image {}, generator `{}` was trained with {}: it must take at most these",
+                "the planner wants {steps} steps for image {}, generator `{}` was trained with {trained}: it must take at most these",
                 batch[0].id,
-                self.plan.generator.weights.display(),
-                config.steps
+                self.plan.generator.shown().display()
             )));
         }
-        Ok(Schedule::respaced(config.schedule, config.steps, steps))
+        Ok(Schedule::respaced(schedule, trained, steps))
     }
 
     fn sample(&self, one: &Numbered, pixels: &[u8]) -> Sample {
-        let model = &self.generator.config.model;
+        let [channels, height, width] = self.generator.shape;
         let sampler = match self.plan.synth.sampler {
             Method::Ddpm => "ddpm",
             Method::Ddim => "ddim",
@@ -179,7 +171,7 @@ impl<'a> Artist<'a> {
         Sample {
             id,
             class,
-            image: Image { channels: model.channels, height: model.size, width: model.size, pixels: pixels.to_vec() },
+            image: Image { channels, height, width, pixels: pixels.to_vec() },
             provenance: Provenance {
                 class,
                 guidance,
@@ -189,6 +181,7 @@ impl<'a> Artist<'a> {
                 sampler: sampler.into(),
                 round: self.round,
                 generator: self.plan.generator.sha256.clone(),
+                plugin: self.generator.plugin.clone(),
             },
         }
     }

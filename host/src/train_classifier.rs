@@ -136,7 +136,7 @@ impl<'a> Training<'a> {
     /// One step. All that is random follows from the seed and the step alone.
     fn advance(&mut self) -> Result<()> {
         let batch = self.feed.take().ok_or_else(|| Error::failed("the thread that makes batches broke off"))??;
-        let logits = self.learner.forward(&batch.images, true)?.logits;
+        let logits = self.learner.train(&batch.images, self.plan.seed, self.step)?.logits;
         let targets = Tensor::from_vec(batch.targets(self.classes), logits.shape(), logits.device())?;
         let loss = cross_entropy(&logits, &targets, None)?;
         let lr = self.lr(self.step);

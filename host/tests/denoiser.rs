@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use candle_dit::CandleDit;
 use limbeck::backend::{Denoised, Denoiser, Services, link_denoiser, open_classifier, open_denoiser};
-use limbeck::plan::TeacherPlan;
+use limbeck::plan::PluginPlan;
+use limbeck_candle::CandleDit;
 use limbeck_models::dit::{Dit, DitConfig};
 use limbeck_models::{Params, checkpoint};
 use serde_json::json;
@@ -15,11 +15,11 @@ fn weights() -> PathBuf {
 }
 
 /// The dynamic library that cargo built of the same crate that is linked into this test.
-fn plan() -> TeacherPlan {
+fn plan() -> PluginPlan {
     let name = format!("{}candle_dit{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let plugin = std::env::current_exe().unwrap().with_file_name(name);
     let config = serde_json::Value::Null;
-    TeacherPlan { plugin, sha256: None, allow_unpinned: true, weights: Some(weights()), config }
+    PluginPlan { plugin, sha256: None, allow_unpinned: true, weights: Some(weights()), config }
 }
 
 fn linked() -> Box<dyn Denoiser> {
@@ -103,9 +103,9 @@ fn what_it_can_not_do_is_said() {
     assert!(message.contains("is no teacher: it has `denoise`, not `classify`"), "{message}");
     let teacher = weights().with_file_name("teacher-weak.safetensors");
     let message =
-        open_denoiser(&TeacherPlan { weights: Some(teacher), ..plan() }, &Device::Cpu).err().unwrap().to_string();
+        open_denoiser(&PluginPlan { weights: Some(teacher), ..plan() }, &Device::Cpu).err().unwrap().to_string();
     assert!(message.contains("is not a file that `limbeck train generator` wrote"), "{message}");
     let config = json!({ "steps": 3 });
-    let message = open_denoiser(&TeacherPlan { config, ..plan() }, &Device::Cpu).err().unwrap().to_string();
+    let message = open_denoiser(&PluginPlan { config, ..plan() }, &Device::Cpu).err().unwrap().to_string();
     assert!(message.contains("unknown field `steps`"), "{message}");
 }

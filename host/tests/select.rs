@@ -68,6 +68,7 @@ fn sample(id: u64) -> Sample {
         sampler: "ddim".into(),
         round: 0,
         generator: "none".into(),
+        plugin: None,
     };
     Sample { id, class, image: Image { channels: 1, height: 2, width: 2, pixels }, provenance }
 }

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use limbeck_models::Params;
-use limbeck_models::classifier::{self, Network};
+use limbeck_models::classifier::{self, Mode, Network, Noise};
 use limbeck_models::ops::kd_loss;
 use limbeck_models::optim::{Optimizer, Rule};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 /// Relative to PyTorch's loss, and to the norm of a tensor of running statistics.
@@ -90,8 +92,9 @@ fn follows_pytorch(name: &str) {
     let mut worst = 0.0f64;
     for (step, &expected) in case.losses.iter().enumerate() {
         let x = &images[step % BATCHES];
-        let target = teacher.forward(x, false).unwrap().logits;
-        let loss = kd_loss(&student.forward(x, true).unwrap().logits, &target, None, 4.0).unwrap();
+        let target = teacher.forward(x, Mode::Evaluation).unwrap().logits;
+        let noise = Noise::new(ChaCha8Rng::seed_from_u64(0));
+        let loss = kd_loss(&student.forward(x, Mode::Training(&noise)).unwrap().logits, &target, None, 4.0).unwrap();
         optimizer.step(&loss.backward().unwrap(), case.rate).unwrap();
         let found = f64::from(loss.to_scalar::<f32>().unwrap());
         let gap = (found - expected).abs() / expected;

@@ -31,7 +31,7 @@ pub use self::listing::{Listed, list};
 use self::plugin::Plugin;
 pub use self::selftest::{Finding, SelfTest, Speed, Verdict, self_test};
 pub use self::services::{Log, Services};
-use crate::plan::{Combine, TeacherPlan, TeachersPlan};
+use crate::plan::{Combine, PluginPlan, TeachersPlan};
 use crate::{Error, Result};
 
 /// A teacher.
@@ -110,16 +110,14 @@ pub fn combine(
 /// Opens a teacher, with default [`Services`].
 ///
 /// Fails as wrong input when the file is not the pinned one or no plugin, and when the plugin refuses its weights.
-pub fn open_classifier(plan: &TeacherPlan, device: &Device) -> Result<Box<dyn Classifier>> {
+pub fn open_classifier(plan: &PluginPlan, device: &Device) -> Result<Box<dyn Classifier>> {
     open_classifier_with(plan, device, Services::default())
 }
 
 /// Opens a teacher. A plugin that does not work on `device` works on the CPU.
-pub fn open_classifier_with(plan: &TeacherPlan, device: &Device, services: Services) -> Result<Box<dyn Classifier>> {
-    let file = PluginFile::read(&plan.plugin)?;
-    file.require_pin(plan.sha256.as_deref(), plan.allow_unpinned)?;
-    let config = plugin::instance_config(&plan.config, plan.weights.as_deref())?;
-    Plugin::open(&file)?.classifier(&config, device, services)
+pub fn open_classifier_with(plan: &PluginPlan, device: &Device, services: Services) -> Result<Box<dyn Classifier>> {
+    let (plugin, config) = Plugin::planned(plan)?;
+    plugin.classifier(&config, device, services)
 }
 
 /// Makes a classifier of a backend that is linked into this program: the same table, the same checks.
@@ -136,11 +134,9 @@ pub fn link_classifier<B: Backend>(
 /// Opens a denoiser, with default [`Services`]; `plan` names plugin, pin, weights and options as for a teacher.
 ///
 /// Fails as wrong input when the file is not the pinned one or no plugin, and when the plugin refuses its weights.
-pub fn open_denoiser(plan: &TeacherPlan, device: &Device) -> Result<Box<dyn Denoiser>> {
-    let file = PluginFile::read(&plan.plugin)?;
-    file.require_pin(plan.sha256.as_deref(), plan.allow_unpinned)?;
-    let config = plugin::instance_config(&plan.config, plan.weights.as_deref())?;
-    Plugin::open(&file)?.denoiser(&config, device, Services::default())
+pub fn open_denoiser(plan: &PluginPlan, device: &Device) -> Result<Box<dyn Denoiser>> {
+    let (plugin, config) = Plugin::planned(plan)?;
+    plugin.denoiser(&config, device, Services::default())
 }
 
 /// Makes a denoiser of a backend that is linked into this program: the same table, the same checks.

@@ -12,6 +12,7 @@ use super::library::PluginFile;
 use super::services::Services;
 use super::table::{self, Table};
 use super::{Classifier, Denoiser, Inspection};
+use crate::plan::PluginPlan;
 use crate::{Error, Result};
 
 pub(super) struct Plugin {
@@ -42,6 +43,15 @@ impl Plugin {
         Ok(Self { shown, sha256: String::new(), folder: "/".into(), table })
     }
 
+    /// Loads the pinned plugin of a plan, with the config for its instances. Fails as wrong input when the file is not the
+    /// pinned one or no plugin.
+    pub(super) fn planned(plan: &PluginPlan) -> Result<(Self, serde_json::Value)> {
+        let file = PluginFile::read(&plan.plugin)?;
+        file.require_pin(plan.sha256.as_deref(), plan.allow_unpinned)?;
+        let config = instance_config(&plan.config, plan.weights.as_deref())?;
+        Ok((Self::open(&file)?, config))
+    }
+
     /// Makes an instance that classifies, on `device` or else on the CPU.
     pub(super) fn classifier(
         &self,
@@ -49,13 +59,9 @@ impl Plugin {
         device: &Device,
         services: Services,
     ) -> Result<Box<dyn Classifier>> {
-        if !self.has_operation("classify") {
-            let found = self.table.manifest.operations.join(", ");
-            let shown = &self.shown;
-            return Err(Error::input(format!("plugin `{shown}` is no teacher: it has `{found}`, not `classify`")));
-        }
+        self.require("classify", "teacher")?;
         let instance = self.instance(config, device, services)?;
-        Ok(Box::new(PluginClassifier::new(instance, &self.table.manifest, self.sha256.clone())))
+        Ok(Box::new(PluginClassifier::new(instance, self.manifest(), self.sha256.clone())))
     }
 
     /// Makes an instance that denoises, on `device` or else on the CPU.
@@ -65,13 +71,18 @@ impl Plugin {
         device: &Device,
         services: Services,
     ) -> Result<Box<dyn Denoiser>> {
-        if !self.has_operation("denoise") {
-            let found = self.table.manifest.operations.join(", ");
-            let shown = &self.shown;
-            return Err(Error::input(format!("plugin `{shown}` is no denoiser: it has `{found}`, not `denoise`")));
-        }
+        self.require("denoise", "denoiser")?;
         let instance = self.instance(config, device, services)?;
-        Ok(Box::new(PluginDenoiser::new(instance, &self.table.manifest, self.sha256.clone())))
+        Ok(Box::new(PluginDenoiser::new(instance, self.manifest(), self.sha256.clone())))
+    }
+
+    /// Fails unless the plugin has the operation that makes it a `role`.
+    fn require(&self, operation: &str, role: &str) -> Result<()> {
+        if self.has_operation(operation) {
+            return Ok(());
+        }
+        let (shown, found) = (&self.shown, self.manifest().operations.join(", "));
+        Err(Error::input(format!("plugin `{shown}` is no {role}: it has `{found}`, not `{operation}`")))
     }
 
     /// Whether the manifest lists the operation.

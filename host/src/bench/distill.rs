@@ -1,7 +1,7 @@
 //! One step of distillation with random weights and images: the teacher's forward pass, the student's both ways, SGD.
 
 use candle_core::{DType, Device, Tensor};
-use limbeck_models::classifier::{self, Network};
+use limbeck_models::classifier::{self, Mode, Network, Noise};
 use limbeck_models::optim::{Optimizer, Rule};
 use limbeck_models::{Params, ops};
 use rand::Rng as _;
@@ -51,8 +51,9 @@ impl Step {
 
     /// One step; returns its loss.
     pub fn run(&mut self) -> Result<f32> {
-        let target = self.teacher.forward(&self.images, false)?.logits;
-        let logits = self.student.forward(&self.images, true)?.logits;
+        let target = self.teacher.forward(&self.images, Mode::Evaluation)?.logits;
+        let noise = Noise::new(rng(0, Purpose::Dropout, 0));
+        let logits = self.student.forward(&self.images, Mode::Training(&noise))?.logits;
         let loss = ops::kd_loss(&logits, &target, None, 4.0)?;
         self.optimizer.step(&loss.backward()?, 0.05)?;
         Ok(loss.to_scalar()?)

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use candle_classifier::CandleClassifier;
 use limbeck::backend::{Finding, SelfTest, Services, Verdict, inspect, inspect_linked, list, self_test};
 use limbeck::progress::Progress;
 use limbeck::{Error, Result};
+use limbeck_candle::CandleClassifier;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{BackendCheckArgs, BackendCommand, BackendListArgs};

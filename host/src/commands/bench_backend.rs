@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_classifier::CandleClassifier;
 use candle_core::{DType, Device, Tensor};
 use limbeck::backend::{Classifier, Services, link_classifier, open_classifier};
 use limbeck::bench::turns::{Turns, take_turns};
-use limbeck::plan::TeacherPlan;
+use limbeck::plan::PluginPlan;
 use limbeck::progress::Progress;
 use limbeck::seed::{Purpose, rng};
 use limbeck::{Context as _, Error, Result};
-use limbeck_models::classifier::{self, Network};
+use limbeck_candle::CandleClassifier;
+use limbeck_models::classifier::{self, Mode, Network};
 use limbeck_models::{Params, checkpoint};
 use rand::Rng as _;
 use serde_json::json;
@@ -38,7 +38,7 @@ pub fn bench(args: &BenchBackendArgs, progress: &Progress) -> Result<()> {
     let asked = |teacher: &dyn Classifier| teacher.classify(&images).map(|grades| grades.logits);
     let directly = || -> Result<Tensor> {
         let normalised = images.affine(1.0 / STD, -MEAN / STD)?;
-        Ok(direct.forward(&normalised, false)?.logits)
+        Ok(direct.forward(&normalised, Mode::Evaluation)?.logits)
     };
     agree(&asked(opened.as_ref())?, &asked(linked.as_ref())?, &directly()?)?;
     let turns = take_turns(
@@ -135,8 +135,8 @@ fn plugin(args: &BenchBackendArgs) -> Result<PathBuf> {
     Ok(std::path::absolute(found)?)
 }
 
-fn teacher(plugin: &Path, weights: &Path) -> TeacherPlan {
-    TeacherPlan {
+fn teacher(plugin: &Path, weights: &Path) -> PluginPlan {
+    PluginPlan {
         plugin: plugin.into(),
         sha256: None,
         allow_unpinned: true,

@@ -11,7 +11,7 @@ use limbeck::{Context as _, Error, Result, distill, planning, select, synth};
 
 /// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
-    let generator = Generator::open(&plan.generator.weights, device)?;
+    let generator = Generator::open(&plan.generator, device)?;
     synth::check(plan, &generator)?;
     let test = load(&plan.data, Split::Test)?;
     alike(plan, &generator, &test, "data.test")?;
@@ -28,16 +28,13 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
 
 /// Students learn from drawn images and are judged on real ones, so both must have one size.
 fn alike(plan: &Plan, generator: &Generator, data: &Dataset, key: &str) -> Result<()> {
-    let model = &generator.config.model;
     let Dataset { channels, height, width, .. } = *data;
-    if (channels, height, width) == (model.channels, model.size, model.size) {
+    let [drawn, high, wide] = generator.shape;
+    if [channels, height, width] == generator.shape {
         return Ok(());
     }
     Err(Error::input(format!(
-        "the images of `{key}` are {channels}x{height}x{width}, generator `{}` draws {}x{}x{}: name images of one size",
-        plan.generator.weights.display(),
-        model.channels,
-        model.size,
-        model.size
+        "the images of `{key}` are {channels}x{height}x{width}, generator `{}` draws {drawn}x{high}x{wide}: name images of one size",
+        plan.generator.shown().display()
     )))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BaselineConfig, DataConfig, DistillConfig, EnsembleConfig, RoundsConfig, TeachersConfig};
+use super::{BaselineConfig, DataConfig, DistillConfig, EnsembleConfig, NoiseSchedule, RoundsConfig, TeachersConfig};
 
 /// A whole recipe of `limbeck run`.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,8 +42,24 @@ pub struct RunConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GeneratorConfig {
-    /// Safetensors file of a DiT that `limbeck train generator` wrote. Required.
-    pub weights: PathBuf,
+    /// Safetensors file of a DiT that `limbeck train generator` wrote; with `plugin`, a file that is handed to it. Required
+    /// unless `plugin` needs none.
+    pub weights: Option<PathBuf>,
+    /// A dynamic library that denoises. Default: Limbeck's own DiT. The keys below are for it.
+    pub plugin: Option<PathBuf>,
+    /// The plugin's SHA-256, as `limbeck backend inspect` prints it. Required unless `allow-unpinned`.
+    pub sha256: Option<String>,
+    /// Load the plugin whatever its hash is. A plugin is native code: it can do all that you can. Default false.
+    #[serde(default)]
+    pub allow_unpinned: bool,
+    /// A free table, handed to the plugin as JSON. Default: empty.
+    #[serde(default)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Steps of the noise schedule that the plugin's network was trained with, 2 to 10000; together with `schedule`. Default:
+    /// what `weights` say, which is only known of files that `limbeck train generator` wrote.
+    pub train_steps: Option<usize>,
+    /// That schedule, `linear` or `cosine`.
+    pub schedule: Option<NoiseSchedule>,
 }
 
 /// `[synth]`: what is drawn, and how.

@@ -1,13 +1,16 @@
-//! A generator's weights file: the network with what it must be told to draw.
+//! The generator that a plan names: the network of a weights file or a plugin, with what it must be told to draw.
 
 use std::path::Path;
 
 use candle_core::{DType, Device};
+use limbeck_models::Params;
+use limbeck_models::checkpoint::{self, Checkpoint};
 use limbeck_models::dit::{Dit, DitConfig};
-use limbeck_models::{Params, checkpoint};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::NoiseSchedule;
+use super::guidance::Conditional;
+use crate::backend::{DenoiserInfo, open_denoiser};
+use crate::plan::{GeneratorPlan, NoiseSchedule, PluginPlan, TrainedSchedule};
 use crate::{Error, Result};
 
 /// What a generator's weights file says of itself, as JSON under `config`.
@@ -22,24 +25,71 @@ pub struct GeneratorConfig {
 
 /// A denoiser ready to draw.
 pub struct Generator {
-    pub config: GeneratorConfig,
-    pub net: Dit,
+    pub net: Box<dyn Conditional>,
+    pub classes: usize,
+    /// Channels, height and width of the images.
+    pub shape: [usize; 3],
+    /// Of the training.
+    pub steps: usize,
+    pub schedule: NoiseSchedule,
+    /// SHA-256 of the plugin, where one denoises.
+    pub plugin: Option<String>,
 }
 
 impl Generator {
-    /// Reads the file that `limbeck train generator` wrote. Fails with [`Error::Input`] on any other.
-    pub fn open(path: &Path, device: &Device) -> Result<Self> {
+    /// Opens what the plan names. Fails with [`Error::Input`] on a file that `limbeck train generator` did not write and no
+    /// plugin takes, and where nothing tells the schedule of the training.
+    pub fn open(plan: &GeneratorPlan, device: &Device) -> Result<Self> {
+        match (&plan.plugin, &plan.weights) {
+            (Some(plugin), _) => Self::of_plugin(plan, plugin, device),
+            (None, Some(weights)) => Self::of_file(weights, device),
+            (None, None) => Err(Error::input("missing key `generator.weights`")),
+        }
+    }
+
+    fn of_file(path: &Path, device: &Device) -> Result<Self> {
         let shown = path.display();
         let file = checkpoint::load(path)?;
-        let config =
-            file.entry("config").filter(|_| file.entry("network").as_deref() == Some("dit")).ok_or_else(|| {
-                Error::input(format!("`{shown}` is not a generator: name a file that `limbeck train generator` wrote"))
-            })?;
-        let config: GeneratorConfig = serde_json::from_str(&config).map_err(|error| {
-            Error::input(format!("`{shown}` describes its network wrongly ({error}): train it again"))
+        let GeneratorConfig { model, steps, schedule } = stored(&file, path)?.ok_or_else(|| {
+            Error::input(format!("`{shown}` is not a generator: name a file that `limbeck train generator` wrote"))
         })?;
-        let net = Dit::new(&config.model, &Params::frozen(file.tensors, DType::F32, device));
-        let net = net.map_err(|error| Error::from(error).context(shown))?;
-        Ok(Self { config, net })
+        let net = Dit::new(&model, &Params::frozen(file.tensors, DType::F32, device));
+        let net = Box::new(net.map_err(|error| Error::from(error).context(shown))?);
+        let shape = [model.channels, model.size, model.size];
+        Ok(Self { net, classes: model.classes, shape, steps, schedule, plugin: None })
     }
+
+    fn of_plugin(plan: &GeneratorPlan, plugin: &PluginPlan, device: &Device) -> Result<Self> {
+        let net = open_denoiser(plugin, device)?;
+        let DenoiserInfo { classes, channels, height, width, ref sha256, .. } = *net.info();
+        let sha256 = Some(sha256.clone());
+        let TrainedSchedule { steps, schedule } = match (plan.trained, &plan.weights) {
+            (Some(trained), _) => trained,
+            (None, weights) => weights.as_deref().and_then(told).ok_or_else(|| {
+                Error::input(format!(
+                    "nothing tells how the network of plugin `{}` was trained: set `generator.train-steps` and \
+                     `generator.schedule`",
+                    plugin.plugin.display()
+                ))
+            })?,
+        };
+        Ok(Self { net: Box::new(net), classes, shape: [channels, height, width], steps, schedule, plugin: sha256 })
+    }
+}
+
+/// What a file of ours says of itself; `None` of any other.
+fn stored(file: &Checkpoint, path: &Path) -> Result<Option<GeneratorConfig>> {
+    let config = file.entry("config").filter(|_| file.entry("network").as_deref() == Some("dit"));
+    let read = |config: String| {
+        serde_json::from_str(&config).map_err(|error| {
+            Error::input(format!("`{}` describes its network wrongly ({error}): train it again", path.display()))
+        })
+    };
+    config.map(read).transpose()
+}
+
+/// The schedule that a file of ours was trained with.
+fn told(path: &Path) -> Option<TrainedSchedule> {
+    let config = stored(&checkpoint::load(path).ok()?, path).ok()??;
+    Some(TrainedSchedule { steps: config.steps, schedule: config.schedule })
 }

@@ -5,12 +5,50 @@ use limbeck_models::dit::Dit;
 use limbeck_models::parallel;
 
 use super::sampler::{Denoiser, Prediction};
-use crate::{Error, Result};
+use crate::{Error, Result, backend};
 
-/// A DiT that draws images of given classes.
+/// Anything that predicts the noise in images of given classes.
+pub trait Conditional: Send + Sync {
+    /// Of the images.
+    fn channels(&self) -> usize;
+
+    /// The noise in `x [n, c, h, w]`, f32, at a step of its training schedule; a class each, or `None` for no class.
+    fn predict(&self, x: &Tensor, timestep: u32, classes: &[Option<u32>]) -> Result<Prediction>;
+}
+
+impl Conditional for Dit {
+    fn channels(&self) -> usize {
+        self.config().channels
+    }
+
+    fn predict(&self, x: &Tensor, timestep: u32, classes: &[Option<u32>]) -> Result<Prediction> {
+        let timesteps = Tensor::full(timestep as f32, classes.len(), x.device())?;
+        // One more embedding than there are classes stands for none.
+        let none = self.config().classes as u32;
+        let labels: Vec<u32> = classes.iter().map(|class| class.unwrap_or(none)).collect();
+        let both = self.forward(x, &timesteps, &Tensor::new(labels, x.device())?)?; // [n, 2 · channels, h, w]
+        let part = |start| both.narrow(1, start, self.config().channels)?.contiguous()?.to_dtype(DType::F32);
+        Ok(Prediction { epsilon: part(0)?, variance: Some(part(self.config().channels)?) })
+    }
+}
+
+impl Conditional for Box<dyn backend::Denoiser> {
+    fn channels(&self) -> usize {
+        self.info().channels
+    }
+
+    fn predict(&self, x: &Tensor, timestep: u32, classes: &[Option<u32>]) -> Result<Prediction> {
+        let timesteps = Tensor::full(timestep as f32, classes.len(), x.device())?;
+        let labels: Vec<i64> = classes.iter().map(|class| class.map_or(-1, i64::from)).collect();
+        let backend::Denoised { epsilon, variance } = self.denoise(x, &timesteps, &Tensor::new(labels, x.device())?)?;
+        Ok(Prediction { epsilon, variance })
+    }
+}
+
+/// A denoiser that draws images of given classes.
 pub struct Guided<'a> {
-    net: &'a Dit,
-    classes: Vec<u32>,
+    net: &'a dyn Conditional,
+    classes: Vec<Option<u32>>,
     /// One an image.
     scales: Vec<f64>,
     guided_channels: usize,
@@ -19,14 +57,15 @@ pub struct Guided<'a> {
 impl<'a> Guided<'a> {
     /// `scale` 1 is the plain conditional model, 0 the unconditional one. Only the first `guided_channels` channels of ε
     /// are guided; the official DiT guides 3 of its 4.
-    pub fn new(net: &'a Dit, classes: Vec<u32>, scale: f64, guided_channels: usize) -> Self {
+    pub fn new(net: &'a dyn Conditional, classes: Vec<u32>, scale: f64, guided_channels: usize) -> Self {
         let scales = vec![scale; classes.len()];
         Self::with_scales(net, classes, scales, guided_channels)
     }
 
     /// As [`Self::new`], with a scale for each image.
-    pub fn with_scales(net: &'a Dit, classes: Vec<u32>, scales: Vec<f64>, guided_channels: usize) -> Self {
-        Self { net, classes, scales, guided_channels: guided_channels.min(net.config().channels) }
+    pub fn with_scales(net: &'a dyn Conditional, classes: Vec<u32>, scales: Vec<f64>, guided_channels: usize) -> Self {
+        let classes = classes.into_iter().map(Some).collect();
+        Self { net, classes, scales, guided_channels: guided_channels.min(net.channels()) }
     }
 
     /// `images` times the scale of each, `[n, c, h, w]`.
@@ -41,46 +80,32 @@ impl<'a> Guided<'a> {
         }
     }
 
-    /// The network's answer for the classes, and without a class, each `[n, 2 · channels, h, w]`. On the CPU one a thread,
-    /// elsewhere one call of a doubled batch.
-    fn both(&self, x: &Tensor, timestep: u32) -> Result<[Tensor; 2]> {
-        let none = vec![self.net.config().classes as u32; self.classes.len()];
+    /// What is predicted for the classes, and the noise without a class. On the CPU one a thread, elsewhere one call of a
+    /// doubled batch.
+    fn both(&self, x: &Tensor, timestep: u32) -> Result<(Prediction, Tensor)> {
+        let (n, none) = (self.classes.len(), vec![None; self.classes.len()]);
         if !x.device().is_cpu() {
-            let labels = [self.classes.as_slice(), &none].concat();
-            let out = self.forward(&Tensor::cat(&[x, x], 0)?, timestep, labels)?;
-            let n = self.classes.len();
-            return Ok([out.narrow(0, 0, n)?, out.narrow(0, n, n)?]);
+            let classes = [self.classes.as_slice(), &none].concat();
+            let Prediction { epsilon, variance } = self.net.predict(&Tensor::cat(&[x, x], 0)?, timestep, &classes)?;
+            let variance = variance.map(|variance| variance.narrow(0, 0, n)).transpose()?;
+            return Ok((Prediction { epsilon: epsilon.narrow(0, 0, n)?, variance }, epsilon.narrow(0, n, n)?));
         }
-        let labels = [self.classes.clone(), none];
-        let mut answers = parallel::map(&labels, |labels| self.forward(x, timestep, labels.clone())).into_iter();
+        let classes = [self.classes.as_slice(), &none];
+        let mut answers = parallel::map(&classes, |classes| self.net.predict(x, timestep, classes)).into_iter();
         match (answers.next(), answers.next()) {
-            (Some(with), Some(without)) => Ok([with?, without?]),
+            (Some(with), Some(without)) => Ok((with?, without?.epsilon)),
             _ => Err(Error::failed("guidance needs two answers of the network")),
         }
-    }
-
-    fn forward(&self, x: &Tensor, timestep: u32, labels: Vec<u32>) -> Result<Tensor> {
-        let timesteps = Tensor::full(timestep as f32, labels.len(), x.device())?;
-        let labels = Tensor::new(labels, x.device())?;
-        Ok(self.net.forward(x, &timesteps, &labels)?.to_dtype(DType::F32)?)
     }
 }
 
 impl Denoiser for Guided<'_> {
     fn predict(&self, x: &Tensor, timestep: u32) -> Result<Prediction> {
-        let channels = self.net.config().channels;
-        let (conditional, unconditional) = if self.scales.iter().any(|&scale| scale != 1.0) {
-            let [with, without] = self.both(x, timestep)?;
-            (with, Some(without))
-        } else {
-            (self.forward(x, timestep, self.classes.clone())?, None)
-        };
-        let (epsilon, variance) = (conditional.narrow(1, 0, channels)?, conditional.narrow(1, channels, channels)?);
-        let variance = Some(variance.contiguous()?);
-        let Some(unconditional) = unconditional else {
-            return Ok(Prediction { epsilon: epsilon.contiguous()?, variance });
-        };
-        let k = self.guided_channels;
+        if self.scales.iter().all(|&scale| scale == 1.0) {
+            return self.net.predict(x, timestep, &self.classes);
+        }
+        let (Prediction { epsilon, variance }, unconditional) = self.both(x, timestep)?;
+        let (k, channels) = (self.guided_channels, self.net.channels());
         let with = epsilon.narrow(1, 0, k)?;
         let without = unconditional.narrow(1, 0, k)?;
         let steered = (&without + self.scaled(&(with - &without)?)?)?;

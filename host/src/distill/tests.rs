@@ -108,6 +108,7 @@ fn sample(id: u64) -> Sample {
         sampler: "ddim".into(),
         round: 0,
         generator: "none".into(),
+        plugin: None,
     };
     Sample { id, class, image: Image { channels: 1, height: SIDE, width: SIDE, pixels: pixels(id) }, provenance }
 }

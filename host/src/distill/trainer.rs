@@ -191,7 +191,7 @@ impl<'a> Trainer<'a> {
         } else {
             self.grader.grade(&batch)?
         };
-        let student = self.learner.forward(&batch.images, true)?;
+        let student = self.learner.train(&batch.images, self.seed, self.step)?;
         let student_logits = student.logits.detach().to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
         let weights = self.weigh(&rows, &batch.labels, &teacher.logits, &student_logits)?;
         self.history.add(&rows, &teacher.logits, &student_logits);

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::generator::generator;
 use super::inputs::{Inputs, Kind};
 use super::teachers::teachers;
 use super::{
-    DataPlan, DistillPlan, Files, Format, GeneratorPlan, Keep, LinkPlan, Plan, PlannerPlan, RoundsPlan, SelectPlan,
-    WeigherPlan, check,
+    DataPlan, DistillPlan, Files, Format, Keep, LinkPlan, Plan, PlannerPlan, RoundsPlan, SelectPlan, WeigherPlan, check,
 };
 use crate::config::{Config, DataConfig, DistillConfig, FilesConfig, RoundsConfig, SelectConfig, WeigherConfig};
 use crate::{Error, Result};
@@ -27,8 +27,7 @@ pub fn plan(config: Config, base: &Path) -> Result<Plan> {
     if baseline.is_some() && data.train.is_none() {
         return Err(missing("data.train", "the baseline is trained on it (or set `baseline.real = false`)"));
     }
-    let weights = inputs.add("generator.weights", &config.generator.weights, Kind::Weights)?;
-    let sha256 = inputs.sha256("generator.weights").unwrap_or_default().to_owned();
+    let generator = generator(config.generator, &mut inputs)?;
     let teacher = teachers(config.teacher, config.ensemble, data.classes, &mut inputs)?;
     let select = select(config.select, &mut inputs)?;
     let distill = distill(config.distill, &mut inputs)?;
@@ -37,7 +36,7 @@ pub fn plan(config: Config, base: &Path) -> Result<Plan> {
     let plan = Plan {
         run: config.run,
         data,
-        generator: GeneratorPlan { weights, sha256 },
+        generator,
         synth: config.synth,
         rounds,
         teacher,

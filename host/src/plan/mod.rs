@@ -2,8 +2,10 @@
 
 mod check;
 mod document;
+mod generator;
 mod inputs;
 mod make;
+mod plugin;
 mod rounds;
 mod teachers;
 #[cfg(test)]
@@ -87,9 +89,22 @@ pub enum Files {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GeneratorPlan {
-    pub weights: PathBuf,
-    /// SHA-256 of the weights: the generator's name in every image's provenance.
+    /// `None` only with a plugin that needs none.
+    pub weights: Option<PathBuf>,
+    /// SHA-256 of the weights, empty where there are none: the generator's name in every image's provenance.
     pub sha256: String,
+    /// What denoises; `None` is Limbeck's own DiT.
+    pub plugin: Option<PluginPlan>,
+    /// The noise schedule of the plugin's training, and how many steps it has; `None` is what the weights say.
+    pub trained: Option<TrainedSchedule>,
+}
+
+/// The noise schedule that a generator was trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainedSchedule {
+    pub steps: usize,
+    pub schedule: NoiseSchedule,
 }
 
 /// One teacher, or several and how they speak with one voice.
@@ -102,13 +117,13 @@ pub struct TeachersPlan {
     #[serde(default)]
     pub classes: Vec<String>,
     /// At least one, by name. A teacher alone is called `teacher`.
-    pub members: BTreeMap<String, TeacherPlan>,
+    pub members: BTreeMap<String, PluginPlan>,
 }
 
-/// The plugin that grades.
+/// A plugin that grades or denoises.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TeacherPlan {
+pub struct PluginPlan {
     pub plugin: PathBuf,
     /// The pin: 64 lower-case hexadecimal digits. `None` only with `allow_unpinned`.
     pub sha256: Option<String>,

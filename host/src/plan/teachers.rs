@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use super::inputs::{Inputs, Kind};
-use super::{Combine, Plan, TeacherPlan, TeachersPlan, check};
+use super::inputs::Inputs;
+use super::plugin::{Wanted, plugin};
+use super::{Combine, Plan, PluginPlan, TeachersPlan, check};
 use crate::config::{Accuracy, EnsembleConfig, TeacherConfig, TeachersConfig};
 use crate::hash::sha256_bytes;
 use crate::{Error, Result};
@@ -134,25 +133,7 @@ fn decides(teachers: &[(String, TeacherConfig)], class: usize) -> Result<String>
 }
 
 /// One teacher, whose table in the recipe is `key`.
-fn teacher(key: &str, teacher: TeacherConfig, inputs: &mut Inputs) -> Result<TeacherPlan> {
-    let input = format!("{key}.plugin");
-    let plugin = inputs.add(&input, &teacher.plugin, Kind::Plugin)?;
-    let actual = inputs.sha256(&input).unwrap_or_default().to_owned();
-    let shown = plugin.display();
-    let sha256 = match teacher.sha256.map(|pin| pin.to_ascii_lowercase()) {
-        None if !teacher.allow_unpinned => {
-            return Err(Error::input(format!(
-                "plugin `{shown}` is not pinned: set `{key}.sha256 = \"{actual}\"`, or `{key}.allow-unpinned = true` to load whatever is there"
-            )));
-        }
-        Some(pin) if pin != actual => {
-            return Err(Error::input(format!(
-                "plugin `{shown}` has the SHA-256 {actual}, but `{key}.sha256` is {pin}: it is another file than the recipe means; if it is the right one, change `{key}.sha256`"
-            )));
-        }
-        pin => pin,
-    };
-    let weights = teacher.weights.map(|path| inputs.add(&format!("{key}.weights"), &path, Kind::File)).transpose()?;
-    let config = Value::Object(teacher.config);
-    Ok(TeacherPlan { plugin, sha256, allow_unpinned: teacher.allow_unpinned, weights, config })
+fn teacher(key: &str, teacher: TeacherConfig, inputs: &mut Inputs) -> Result<PluginPlan> {
+    let TeacherConfig { plugin: path, sha256, allow_unpinned, weights, config, .. } = teacher;
+    plugin(key, Wanted { path, sha256, allow_unpinned, weights, config }, inputs)
 }

@@ -245,3 +245,22 @@ fn a_chain_has_parameters_of_its_own() {
     let weighers = complaint(&["distill.weighers=[{ policy = \"weigher.wasm\" }]"]);
     assert!(weighers.contains("put all of them into `[[distill.weighers]]`"), "{weighers}");
 }
+
+#[test]
+fn a_generator_is_weights_or_a_plugin() {
+    let dir = files();
+    let plan = plan_in(dir.path(), &["generator.plugin=libteacher.so", "generator.allow-unpinned=true"]).unwrap();
+    assert_eq!(plan.generator.sha256, plan.inputs["generator.weights"].sha256);
+    assert!(plan.inputs.contains_key("generator.plugin") && plan.generator.plugin.is_some());
+    assert_eq!(Plan::from_toml(&plan.to_toml().unwrap(), "plan.toml").unwrap(), plan);
+    std::fs::write(dir.path().join("libteacher.so"), b"\x7fELF rebuilt").unwrap();
+    let again = plan_in(dir.path(), &["generator.plugin=libteacher.so", "generator.allow-unpinned=true"]).unwrap();
+    assert!(plan.differences(&again).unwrap().contains(&"generator.plugin.plugin".to_owned()));
+
+    insta::assert_snapshot!(complaint(&["generator={}"]), @"missing key `generator.weights`: the network that draws is in it");
+    insta::assert_snapshot!(complaint(&["generator.sha256=abc"]), @"`generator.sha256` is for a plugin: name one as `generator.plugin`, or leave it out");
+    insta::assert_snapshot!(complaint(&["generator.plugin=libteacher.so"]), @r#"plugin `[dir]/libteacher.so` is not pinned: set `generator.sha256 = "3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359"`, or `generator.allow-unpinned = true` to load whatever is there"#);
+    insta::assert_snapshot!(complaint(&["generator.plugin=libteacher.so", "generator.sha256=abc"]), @"plugin `[dir]/libteacher.so` has the SHA-256 3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359, but `generator.sha256` is abc: it is another file than the recipe means; if it is the right one, change `generator.sha256`");
+    insta::assert_snapshot!(complaint(&["generator.plugin=filter.wasm"]), @"`generator.plugin`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
+    insta::assert_snapshot!(complaint(&["generator.plugin=libteacher.so", "generator.schedule=linear"]), @"missing key `generator.train-steps`: `generator.schedule` says only half of it");
+}

@@ -38,8 +38,11 @@ pub struct Provenance {
     /// `ddpm` or `ddim`.
     pub sampler: String,
     pub round: u32,
-    /// The SHA-256 of the generator's weights.
+    /// The SHA-256 of the generator's weights; empty where a plugin has none.
     pub generator: String,
+    /// The SHA-256 of the plugin that denoised; `None` where Limbeck's own DiT did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
 }
 
 /// A labelled image of the pool.

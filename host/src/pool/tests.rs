@@ -17,6 +17,7 @@ fn sample(id: u64, channels: usize) -> Sample {
         sampler: "ddpm".into(),
         round: 0,
         generator: "ab".repeat(32),
+        plugin: None,
     };
     Sample { id, class, image: Image { channels, height: 5, width: 6, pixels }, provenance }
 }

@@ -71,6 +71,7 @@ fn samples() -> Vec<Sample> {
                 sampler,
                 round: 0,
                 generator,
+                plugin: None,
             },
         }
     };

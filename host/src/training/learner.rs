@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use candle_core::{DType, Device, Tensor};
 use limbeck_models::Params;
 use limbeck_models::checkpoint::{self, Checkpoint};
-use limbeck_models::classifier::{self, Network, Output};
+use limbeck_models::classifier::{self, Mode, Network, Noise, Output};
 use limbeck_models::optim::{Settings, Updater};
 use limbeck_models::weights;
 
 use super::normal::{self, Normal};
+use crate::seed::{Purpose, rng};
 use crate::{Context as _, Error, Result};
 
 /// Prefixes of the two kinds of tensors in a resume point.
@@ -79,7 +80,8 @@ impl Learner {
             _ => network?,
         };
         let blank = Tensor::zeros((1, spec.channels, spec.size, spec.size), DType::F32, device)?;
-        let beside = beside(network.forward(&blank, false)?.features.dim(1)?, &beside_of(saved, seed, &params))?;
+        let beside =
+            beside(network.forward(&blank, Mode::Evaluation)?.features.dim(1)?, &beside_of(saved, seed, &params))?;
         let mut updater = Updater::new(settings, params.parameters())?;
         if let Some(file) = saved {
             updater.restore(&part(file, OPTIMIZER))?;
@@ -88,9 +90,14 @@ impl Learner {
     }
 
     /// The network on images f32 `[n, channels, size, size]` in `[0, 1]`.
-    pub fn forward(&self, images: &Tensor, train: bool) -> Result<Output> {
+    pub fn forward(&self, images: &Tensor, mode: Mode<'_>) -> Result<Output> {
         let images = self.spec.normal.apply(&images.to_device(&self.device)?)?;
-        Ok(self.network.forward(&images, train)?)
+        Ok(self.network.forward(&images, mode)?)
+    }
+
+    /// The same in training: what step `step` of this seed drops follows from the two alone.
+    pub fn train(&self, images: &Tensor, seed: u64, step: u64) -> Result<Output> {
+        self.forward(images, Mode::Training(&Noise::new(rng(seed, Purpose::Dropout, step))))
     }
 
     /// Follows the gradient of `loss`, a scalar, at the rate `lr`. Returns the loss; fails when it is not finite.
@@ -116,7 +123,7 @@ impl Learner {
         };
         Ok(move |images: &Tensor| {
             let images = self.spec.normal.apply(&images.to_device(&self.device)?)?;
-            Ok(averaged.as_ref().unwrap_or(&self.network).forward(&images, false)?.logits)
+            Ok(averaged.as_ref().unwrap_or(&self.network).forward(&images, Mode::Evaluation)?.logits)
         })
     }
 
@@ -213,7 +220,8 @@ mod tests {
         let path = folder.path().join("weights.safetensors");
         std::fs::write(&path, start("resnet8", 3, 1, None).unwrap().export().unwrap()).unwrap();
         let image = Tensor::ones((1, 1, 8, 8), DType::F32, &Device::Cpu).unwrap();
-        let logits = |learner: &Learner| learner.forward(&image, false).unwrap().logits.to_vec2::<f32>().unwrap();
+        let logits =
+            |learner: &Learner| learner.forward(&image, Mode::Evaluation).unwrap().logits.to_vec2::<f32>().unwrap();
         let first = logits(&start("resnet8", 3, 1, None).unwrap());
         assert_eq!(logits(&start("resnet8", 3, 2, Some(path.clone())).unwrap()), first);
         assert_ne!(logits(&start("resnet8", 3, 2, None).unwrap()), first);

@@ -3,7 +3,7 @@
 use candle_core::Device;
 use limbeck::backend::open_classifier;
 use limbeck::config::{Config, TeachersConfig};
-use limbeck::plan::TeacherPlan;
+use limbeck::plan::PluginPlan;
 use limbeck::recipe;
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ fn lay_over(whole: &mut toml::Table, part: toml::Table) {
 
 /// What a plugin says to a config whose weights aren't there: it has read all keys by then.
 fn complaint(library: &str, config: Value) -> String {
-    let plan = TeacherPlan { weights: Some("/absent/weights".into()), config, ..plan(&built_library(library)) };
+    let plan = PluginPlan { weights: Some("/absent/weights".into()), config, ..plan(&built_library(library)) };
     open_classifier(&plan, &Device::Cpu).err().expect("there are no such weights").to_string()
 }
 

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use candle_core::Device;
 use limbeck::Error;
 use limbeck::backend::{Services, inspect, open_classifier, open_classifier_with};
-use limbeck::plan::TeacherPlan;
+use limbeck::plan::PluginPlan;
 
 use crate::support::{Hostile, images, logits, plan};
 
 #[track_caller]
-fn refused(plan: &TeacherPlan, part: &str) {
+fn refused(plan: &PluginPlan, part: &str) {
     let error = open_classifier(plan, &Device::Cpu).err().expect("it was opened");
     assert!(error.to_string().contains(part), "expected `{part}` in `{error}`");
     assert!(matches!(error, Error::Input(_)), "a wrong file is wrong input: {error:?}");
@@ -55,7 +55,7 @@ fn other_files_are_called_what_they_are() {
 fn the_pin_decides() {
     let (plugin, other) = (Hostile::new(&[]), Hostile::new(&[("VALUE", "2.0f")]));
     let hash = inspect(&plugin.path()).unwrap().sha256;
-    let pinned = |path: &Path, pin: Option<&str>, allow_unpinned| TeacherPlan {
+    let pinned = |path: &Path, pin: Option<&str>, allow_unpinned| PluginPlan {
         sha256: pin.map(str::to_owned),
         allow_unpinned,
         ..plan(path)
@@ -111,13 +111,13 @@ fn an_instance_learns_folder_threads_and_config() {
         ..Services::default()
     };
     let config = serde_json::json!({"layers": 2});
-    let plan = TeacherPlan { weights: Some("/w.safetensors".into()), config, ..plan(&plugin.path()) };
+    let plan = PluginPlan { weights: Some("/w.safetensors".into()), config, ..plan(&plugin.path()) };
     open_classifier_with(&plan, &Device::Cpu, services).unwrap();
     let folder = plugin.path().parent().unwrap().display().to_string();
     let config = r#"Info {"layers":2,"weights":"/w.safetensors"}"#;
     assert_eq!(*lines.lock().unwrap(), [format!("Warn {folder}"), config.to_owned()]);
 
-    refused(&TeacherPlan { config: "fast".into(), ..plan }, "`config` must be a table");
+    refused(&PluginPlan { config: "fast".into(), ..plan }, "`config` must be a table");
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use candle_core::Device;
 use limbeck::Error;
 use limbeck::backend::{Classifier, open_classifier};
-use limbeck::plan::TeacherPlan;
+use limbeck::plan::PluginPlan;
 use serde_json::json;
 
 use crate::support::{built_library, images, logits, plan};
 
 fn open(panic_in: &str) -> Result<Box<dyn Classifier>, Error> {
     let config = json!({"panic-in": panic_in});
-    open_classifier(&TeacherPlan { config, ..plan(&built_library("hostile_backend")) }, &Device::Cpu)
+    open_classifier(&PluginPlan { config, ..plan(&built_library("hostile_backend")) }, &Device::Cpu)
 }
 
 #[test]

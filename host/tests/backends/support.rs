@@ -6,7 +6,7 @@ use std::process::Command;
 use candle_core::{Device, Tensor};
 use limbeck::Error;
 use limbeck::backend::{Classifier, open_classifier};
-use limbeck::plan::TeacherPlan;
+use limbeck::plan::PluginPlan;
 
 /// The repository's root.
 pub fn root() -> &'static Path {
@@ -53,8 +53,8 @@ impl Hostile {
 }
 
 /// A plan that trusts whatever is at `plugin`.
-pub fn plan(plugin: &Path) -> TeacherPlan {
-    TeacherPlan {
+pub fn plan(plugin: &Path) -> PluginPlan {
+    PluginPlan {
         plugin: plugin.into(),
         sha256: None,
         allow_unpinned: true,

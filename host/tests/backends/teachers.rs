@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candle_classifier::CandleClassifier;
 use candle_core::{DType, Device, Tensor};
 use limbeck::backend::{Classifier, Grades, Services, link_classifier, open_classifier};
-use limbeck::plan::{DataPlan, Files, Format, TeacherPlan};
+use limbeck::plan::{DataPlan, Files, Format, PluginPlan};
 use limbeck::{Error, data};
+use limbeck_candle::CandleClassifier;
+use limbeck_models::classifier::Mode;
 use limbeck_models::{Params, checkpoint, classifier};
 use serde_json::json;
 
@@ -51,7 +52,7 @@ impl Weights {
         let params = Params::frozen(checkpoint::load(&self.path()).unwrap().tensors, DType::F32, &Device::Cpu);
         let network = classifier::build(self.network, 10, 1, 28, &params).unwrap();
         let normalised = images.affine(1.0, -MEAN).unwrap().affine(1.0 / STD, 0.0).unwrap();
-        let found = network.forward(&normalised, false).unwrap();
+        let found = network.forward(&normalised, Mode::Evaluation).unwrap();
         Grades { logits: found.logits, features: Some(found.features) }
     }
 }
@@ -62,7 +63,7 @@ pub fn candle_plugin() -> PathBuf {
 }
 
 pub fn opened(plugin: PathBuf, weights: &Weights) -> Box<dyn Classifier> {
-    let plan = TeacherPlan { weights: Some(weights.path()), ..plan(&plugin) };
+    let plan = PluginPlan { weights: Some(weights.path()), ..plan(&plugin) };
     open_classifier(&plan, &Device::Cpu).unwrap()
 }
 
@@ -74,7 +75,7 @@ pub fn linked(weights: &Weights) -> Box<dyn Classifier> {
 fn c_plugin(weights: &Weights) -> Result<Box<dyn Classifier>, Error> {
     let library = weights.folder.path().join("libc_mlp.so");
     compile(&root().join("plugins/c-mlp/mlp.c"), &[], &library);
-    open_classifier(&TeacherPlan { weights: Some(weights.path()), ..plan(&library) }, &Device::Cpu)
+    open_classifier(&PluginPlan { weights: Some(weights.path()), ..plan(&library) }, &Device::Cpu)
 }
 
 /// `rows` images of no particular content.
@@ -159,19 +160,19 @@ fn the_c_teacher_refuses_other_weights() {
 fn the_candle_teacher_says_what_is_wrong_with_weights_or_config() {
     let weights = Weights::new("resnet8");
     #[track_caller]
-    fn refused(plan: &TeacherPlan, part: &str) {
+    fn refused(plan: &PluginPlan, part: &str) {
         let error = open_classifier(plan, &Device::Cpu).err().expect("it was opened");
         assert!(error.to_string().contains(part), "expected `{part}` in `{error}`");
         assert!(matches!(error, Error::Input(_)));
     }
     let bare = plan(&candle_plugin());
-    let with = |config| TeacherPlan { weights: Some(weights.path()), config, ..bare.clone() };
+    let with = |config| PluginPlan { weights: Some(weights.path()), config, ..bare.clone() };
     refused(&bare, "can't be set up: it needs weights");
     refused(&with(json!({"network": "resnet9"})), "there is no network `resnet9`");
     refused(&with(json!({"network": "lenet5"})), "the checkpoint has no tensor");
     refused(&with(json!({"classes": 7})), "has shape [10, 64], the network needs [7, 64]");
     refused(&with(json!({"colour": true})), "unknown field `colour`");
-    refused(&TeacherPlan { weights: Some("/absent".into()), ..bare.clone() }, "`/absent`: No such file");
+    refused(&PluginPlan { weights: Some("/absent".into()), ..bare.clone() }, "`/absent`: No such file");
     std::fs::write(weights.path(), "{}").unwrap();
     refused(&with(json!({})), "is not a readable safetensors file");
 }
@@ -201,7 +202,7 @@ fn right_answers(teacher: &dyn Classifier, digits: &data::Dataset, rows: &[usize
 fn the_committed_teachers_know_their_digits() {
     let committed = |name: &str| root().join(format!("assets/mnist/teacher-{name}.safetensors"));
     let open = |plugin: PathBuf, name: &str| {
-        let plan = TeacherPlan { weights: Some(committed(name)), ..plan(&plugin) };
+        let plan = PluginPlan { weights: Some(committed(name)), ..plan(&plugin) };
         open_classifier(&plan, &Device::Cpu).unwrap()
     };
     for (name, least) in [("weak", 0.93), ("middle", 0.97), ("strong", 0.985)] {

@@ -1,9 +1,8 @@
 //! Every network by name.
 
 use super::convnext::ConvNext;
-use super::efficientnet::EfficientNet;
 use super::lenet::{self, LeNet, Mlp};
-use super::mobilenet::MobileNetV2;
+use super::mobile::{Form, Mobile};
 use super::resnet::{self, ResNet};
 use super::shufflenet::ShuffleNetV2;
 use super::vgg::{CifarVgg, Vgg};
@@ -76,9 +75,9 @@ const CATALOGUE: &[Entry] = catalogue! {
     "vgg13_bn" 224 => |s, p| Vgg::new(s, 13, true, p),
     "vgg16_bn" 224 => |s, p| Vgg::new(s, 16, true, p),
     "vgg19_bn" 224 => |s, p| Vgg::new(s, 19, true, p),
-    "mobilenet_v2" 224 => |s, p| MobileNetV2::new(s, p),
+    "mobilenet_v2" 224 => |s, p| Mobile::new(s, Form::MobileNetV2, p),
     "shufflenet_v2_x1_0" 224 => |s, p| ShuffleNetV2::new(s, p),
-    "efficientnet_b0" 224 => |s, p| EfficientNet::new(s, p),
+    "efficientnet_b0" 224 => |s, p| Mobile::new(s, Form::EfficientNetB0, p),
     "vit_b_16" 224 => |s, p| VisionTransformer::new(s, p),
     "convnext_tiny" 224 => |s, p| ConvNext::new(s, p),
 };

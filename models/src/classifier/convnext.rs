@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::layers::{Conv, LayerNorm, Linear, Window};
-use super::{Network, Output, Shape};
+use super::{Mode, Network, Output, Shape};
 use crate::ops::{gelu_erf, global_avg_pool};
 use crate::{Init, Params, Result};
 
@@ -15,6 +15,15 @@ const ZERO: Init = Init::Const(0.0);
 
 /// Where the scale of each block's result starts.
 const LAYER_SCALE: Init = Init::Const(1e-6);
+
+/// The probability with which the last block is left out in training; it grows linearly from 0 for the first.
+const STOCHASTIC_DEPTH: f32 = 0.1;
+
+/// That of block number `block`.
+fn left_out(block: usize) -> f32 {
+    let count: usize = STAGES.iter().map(|(_, count)| count).sum();
+    STOCHASTIC_DEPTH * block as f32 / (count - 1) as f32
+}
 
 pub(super) struct ConvNext {
     stem: Conv,
@@ -48,7 +57,10 @@ impl ConvNext {
                 let norm = LayerNorm::new(inputs, &params.at(0))?;
                 Some((norm, conv(inputs, width, Window::valid(2, 2), params.at(1))?))
             };
-            let block = |i| Block::new(width, &features.at(2 * stage + 1).at(i));
+            let block = |i| {
+                let before: usize = STAGES[..stage].iter().map(|(_, count)| count).sum();
+                Block::new(width, left_out(before + i), &features.at(2 * stage + 1).at(i))
+            };
             stages.push(Stage { down, blocks: (0..count).map(block).collect::<Result<_>>()? });
             inputs = width;
         }
@@ -60,14 +72,14 @@ impl ConvNext {
 }
 
 impl Network for ConvNext {
-    fn forward(&self, x: &Tensor, _train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
         let mut x = self.stem_norm.forward_images(&self.stem.forward(x)?)?;
         for stage in &self.stages {
             if let Some((norm, conv)) = &stage.down {
                 x = conv.forward(&norm.forward_images(&x)?)?;
             }
             for block in &stage.blocks {
-                x = block.forward(&x)?;
+                x = block.forward(&x, mode)?;
             }
         }
         let features = self.norm.forward(&global_avg_pool(&x)?)?; // [n, 768]
@@ -81,10 +93,12 @@ struct Block {
     norm: LayerNorm,
     mlp: [Linear; 2],
     scale: Tensor,
+    /// The probability of an image to pass by in training.
+    left_out: f32,
 }
 
 impl Block {
-    fn new(width: usize, params: &Params) -> Result<Self> {
+    fn new(width: usize, left_out: f32, params: &Params) -> Result<Self> {
         let inner = params.at("block");
         let window = Window::same(7, 1).depthwise(width);
         Ok(Self {
@@ -95,13 +109,14 @@ impl Block {
                 Linear::initialised(4 * width, width, (WEIGHT, ZERO), &inner.at(5))?,
             ],
             scale: params.param("layer_scale", (width, 1, 1), LAYER_SCALE)?,
+            left_out,
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let y = self.depthwise.forward(x)?.permute((0, 2, 3, 1))?; // [n, h, w, width]
         let y = gelu_erf(&self.mlp[0].forward(&self.norm.forward(&y)?)?)?; // [n, h, w, 4 · width]
         let y = self.mlp[1].forward(&y)?.broadcast_mul(&self.scale.flatten_all()?)?;
-        Ok((x + y.permute((0, 3, 1, 2))?)?)
+        Ok((x + mode.drop_images(&y, self.left_out)?.permute((0, 3, 1, 2))?)?)
     }
 }

@@ -1,23 +1,35 @@
-//! Layers in a row: recorded as one stretch where a student is trained on the CPU, one by one elsewhere.
+//! Layers in a row: recorded as one stretch where a student is trained on the CPU, in one pass where nothing is trained, one by
+//! one elsewhere.
 
 use candle_core::Tensor;
 
 use super::layers::{BatchNorm, Conv};
 use crate::Result;
-use crate::ops::{Stretch, Value, max_pool2d};
+use crate::ops::{Activation, Images, Inference, Stretch, Value, max_pool2d};
 
 /// What images pass through.
 pub(super) trait Layers {
+    /// Whether gradients of its parameters are asked for.
+    fn is_tracked(&self) -> bool;
+
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images>;
 }
 
 impl<L: Layers> Layers for Vec<L> {
+    fn is_tracked(&self) -> bool {
+        self.iter().any(L::is_tracked)
+    }
+
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
         self.iter().try_fold(x, |x, layers| layers.through(flow, x))
     }
 }
 
 impl<A: Layers, B: Layers> Layers for (&A, &B) {
+    fn is_tracked(&self) -> bool {
+        self.0.is_tracked() || self.1.is_tracked()
+    }
+
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
         let x = self.0.through(flow, x)?;
         self.1.through(flow, x)
@@ -54,6 +66,12 @@ pub(super) fn run(layers: &impl Layers, x: &Tensor, train: bool) -> Result<Tenso
         let y = layers.through(&mut stretch, x)?;
         return Ok(stretch.finish(y)?);
     }
+    if !train && Inference::suits(x) && !layers.is_tracked() {
+        let mut pass = Inference::default();
+        let x = pass.begin(x)?;
+        let y = layers.through(&mut pass, x)?;
+        return Ok(pass.finish(y)?);
+    }
     layers.through(&mut OneByOne { train }, x.clone())
 }
 
@@ -83,7 +101,8 @@ impl Flow for OneByOne {
         residual: Option<&Tensor>,
         relu: bool,
     ) -> Result<Tensor> {
-        conv.normalised(x, norm, self.train, residual, relu)
+        let activation = if relu { Activation::Relu } else { Activation::None };
+        conv.normalised(x, norm, self.train, residual, activation)
     }
 
     fn max_pool(&mut self, x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
@@ -115,5 +134,32 @@ impl Flow for Stretch {
 
     fn max_pool(&mut self, x: &Value, kernel: usize, stride: usize, padding: usize) -> Result<Value> {
         Ok(Stretch::max_pool(self, *x, kernel, stride, padding)?)
+    }
+}
+
+impl Flow for Inference {
+    type Images = Images;
+
+    fn conv(&mut self, conv: &Conv, x: &Images, residual: Option<&Images>) -> Result<Images> {
+        conv.infer(self, x, None, residual, Activation::None)
+    }
+
+    fn norm(&mut self, norm: &BatchNorm, x: &Images, relu: bool) -> Result<Images> {
+        norm.infer(self, x, relu)
+    }
+
+    fn conv_norm(
+        &mut self,
+        (conv, norm): (&Conv, &BatchNorm),
+        x: &Images,
+        residual: Option<&Images>,
+        relu: bool,
+    ) -> Result<Images> {
+        let activation = if relu { Activation::Relu } else { Activation::None };
+        conv.infer(self, x, Some(norm), residual, activation)
+    }
+
+    fn max_pool(&mut self, x: &Images, kernel: usize, stride: usize, padding: usize) -> Result<Images> {
+        Ok(Inference::max_pool(self, x, kernel, stride, padding)?)
     }
 }

@@ -2,7 +2,10 @@
 
 use candle_core::{Tensor, Var};
 
-use crate::ops::{BatchStats, Norm, Stretch, Value, batch_norm, conv2d, conv2d_norm, layer_norm, linear, relu6, silu};
+use crate::ops::{
+    Activation, BatchStats, Images, Inference, Norm, Stretch, Value, batch_norm, conv2d, conv2d_norm, layer_norm,
+    linear,
+};
 use crate::{Error, Init, Params, Result};
 
 /// PyTorch's momentum of running statistics and addend of the variance.
@@ -105,49 +108,55 @@ impl Conv {
         Ok(stretch.convolution(x, &self.weight, (stride, padding, groups), residual)?)
     }
 
-    /// `norm(conv(x)) + residual`, through a ReLU if asked: in one pass over memory where nothing is trained.
+    /// Whether a gradient of the weights is asked for.
+    pub fn is_tracked(&self) -> bool {
+        self.weight.track_op()
+    }
+
+    /// `activation(norm(conv(x)) + residual)` as the next step of a pass; for convolutions without a bias.
+    pub fn infer(
+        &self,
+        pass: &Inference,
+        x: &Images,
+        norm: Option<&BatchNorm>,
+        residual: Option<&Images>,
+        activation: Activation,
+    ) -> Result<Images> {
+        if self.bias.is_some() {
+            return Err(Error::Config("a convolution with a bias can't be part of a pass".into()));
+        }
+        let Window { stride, padding, groups, .. } = self.window;
+        let running = norm.map(BatchNorm::running);
+        let norm = norm.zip(running.as_ref()).map(|(norm, (mean, var))| (norm.op(None, false), (mean, var)));
+        Ok(pass.convolution(x, &self.weight, (stride, padding, groups), norm, residual, activation)?)
+    }
+
+    /// `activation(norm(conv(x)) + residual)`: in one pass over memory where nothing is trained.
     pub fn normalised(
         &self,
         x: &Tensor,
         norm: &BatchNorm,
         train: bool,
         residual: Option<&Tensor>,
-        relu: bool,
+        activation: Activation,
     ) -> Result<Tensor> {
         if train || self.bias.as_ref().is_some_and(Tensor::track_op) {
-            return norm.forward(&self.forward(x)?, train, residual, relu);
+            // A ReLU is part of the normalisation.
+            let relu = activation == Activation::Relu;
+            let y = norm.forward(&self.forward(x)?, train, residual, relu)?;
+            return Ok(if relu { y } else { activation.forward(&y)? });
         }
-        let (mean, var) = (norm.mean.as_detached_tensor(), norm.var.as_detached_tensor());
+        let (mean, var) = norm.running();
         // A bias before a normalisation moves the mean.
         let mean = self.bias.as_ref().map_or(Ok(mean.clone()), |bias| &mean - bias)?;
         let Window { stride, padding, .. } = self.window;
-        Ok(conv2d_norm(x, &self.weight, norm.op(residual, relu), (&mean, &var), stride, padding)?)
+        Ok(conv2d_norm(x, &self.weight, norm.op(residual, false), (&mean, &var), stride, padding, activation)?)
     }
 }
 
 /// `torch.nn.init.kaiming_normal_(mode="fan_out")`, which counts the fan-out as if there were one group.
 fn he(outputs: usize, window: Window) -> Init {
     Init::Normal((2.0 / (outputs * window.kernel * window.kernel) as f32).sqrt())
-}
-
-/// What follows a normalisation.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Activation {
-    None,
-    Relu,
-    Relu6,
-    Silu,
-}
-
-impl Activation {
-    fn forward(self, x: Tensor) -> Result<Tensor> {
-        Ok(match self {
-            // The normalisation already did the ReLU.
-            Self::None | Self::Relu => x,
-            Self::Relu6 => relu6(&x)?,
-            Self::Silu => silu(&x)?,
-        })
-    }
 }
 
 /// Convolution without bias, batch normalisation, activation.
@@ -163,14 +172,21 @@ impl ConvNorm {
     }
 
     pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let relu = self.activation == Activation::Relu;
-        self.activation.forward(self.conv.normalised(x, &self.norm, train, None, relu)?)
+        self.conv.normalised(x, &self.norm, train, None, self.activation)
+    }
+
+    pub fn is_tracked(&self) -> bool {
+        self.conv.is_tracked()
+    }
+
+    /// The same with `residual`, if there is one, as the next step of a pass.
+    pub fn infer(&self, pass: &Inference, x: &Images, residual: Option<&Images>) -> Result<Images> {
+        self.conv.infer(pass, x, Some(&self.norm), residual, self.activation)
     }
 
     /// With `residual` added after the normalisation; for those without an activation.
     pub fn forward_onto(&self, x: &Tensor, residual: &Tensor, train: bool) -> Result<Tensor> {
-        let relu = self.activation == Activation::Relu;
-        self.activation.forward(self.conv.normalised(x, &self.norm, train, Some(residual), relu)?)
+        self.conv.normalised(x, &self.norm, train, Some(residual), self.activation)
     }
 }
 
@@ -198,12 +214,23 @@ impl BatchNorm {
     /// `norm(x) + residual`, through a ReLU if asked.
     pub fn forward(&self, x: &Tensor, train: bool, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
         let norm = self.op(residual, relu);
-        let (mean, var) = (self.mean.as_detached_tensor(), self.var.as_detached_tensor());
+        let (mean, var) = self.running();
         let (y, stats) = batch_norm(x, norm, (!train).then_some((&mean, &var)))?;
         if let Some(stats) = stats {
             self.follow(&stats, x.elem_count() / x.dim(1)?)?;
         }
         Ok(y)
+    }
+
+    /// The running mean and variance.
+    fn running(&self) -> (Tensor, Tensor) {
+        (self.mean.as_detached_tensor(), self.var.as_detached_tensor())
+    }
+
+    /// By the running statistics, through a ReLU if asked, as the next step of a pass.
+    pub fn infer(&self, pass: &Inference, x: &Images, relu: bool) -> Result<Images> {
+        let (mean, var) = self.running();
+        Ok(pass.normalisation(x, (self.op(None, relu), (&mean, &var)))?)
     }
 
     /// In training, as the next step of a stretch.
@@ -217,7 +244,7 @@ impl BatchNorm {
     fn follow(&self, batch: &BatchStats, count: usize) -> Result<()> {
         // The running variance is the unbiased one.
         let unbiased = count as f64 / (count as f64 - 1.0).max(1.0);
-        let (mean, var) = (self.mean.as_detached_tensor(), self.var.as_detached_tensor());
+        let (mean, var) = self.running();
         self.mean.set(&((mean * (1.0 - MOMENTUM))? + (&batch.mean * MOMENTUM)?)?)?;
         self.var.set(&((var * (1.0 - MOMENTUM))? + (&batch.var * (MOMENTUM * unbiased))?)?)?;
         Ok(())

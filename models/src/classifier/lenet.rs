@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::layers::{Conv, Linear, Window};
-use super::{Network, Output, Shape};
+use super::{Mode, Network, Output, Shape};
 use crate::ops::max_pool2d;
 use crate::{Error, Params, Result};
 
@@ -24,7 +24,7 @@ impl Mlp {
 }
 
 impl Network for Mlp {
-    fn forward(&self, x: &Tensor, _train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, _mode: Mode<'_>) -> Result<Output> {
         let features = self.fc1.forward(&x.flatten_from(1)?)?.relu()?; // [n, 32]
         Ok(Output { logits: self.fc2.forward(&features)?, features })
     }
@@ -63,7 +63,7 @@ impl LeNet {
 }
 
 impl Network for LeNet {
-    fn forward(&self, x: &Tensor, _train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, _mode: Mode<'_>) -> Result<Output> {
         // Pooling before the ReLU gives the same numbers with a quarter of the work.
         let x = max_pool2d(&self.conv1.forward(x)?, 2, 2, 0)?.relu()?; // [n, 6, 14, 14]
         let x = max_pool2d(&self.conv2.forward(&x)?, 2, 2, 0)?.relu()?; // [n, 16, 5, 5]

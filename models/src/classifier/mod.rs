@@ -2,17 +2,15 @@
 //!
 //! Tensor names are those of torchvision and, for the CIFAR families, of the distillation papers' repository (CRD), so that
 //! a checkpoint loads in PyTorch by name. Fresh parameters follow the reference's initialisation.
-//!
-//! Dropout and stochastic depth of the references (VGG, MobileNetV2, EfficientNet, ConvNeXt) are not applied in training.
 
 mod catalogue;
 mod convnext;
 mod detect;
-mod efficientnet;
 mod flow;
 mod layers;
 mod lenet;
-mod mobilenet;
+mod mobile;
+mod mode;
 mod resnet;
 mod shufflenet;
 mod vgg;
@@ -23,6 +21,7 @@ use candle_core::Tensor;
 
 pub use self::catalogue::{build, names, usual_size};
 pub use self::detect::{Detected, detect};
+pub use self::mode::{Mode, Noise};
 use crate::Result;
 
 /// What a network makes of a batch.
@@ -35,8 +34,8 @@ pub struct Output {
 
 /// A classifier of normalised f32 images, `[n, channels, size, size]`.
 pub trait Network: Send + Sync {
-    /// With `train`, batch normalisation uses the statistics of this batch and updates its running averages.
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Output>;
+    /// The features are those before a dropout.
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output>;
 }
 
 /// The sizes that a classifier is built for.

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 
 use super::flow::{self, Flow, Layers};
 use super::layers::{BatchNorm, Conv, Linear, Window};
-use super::{Network, Output, Shape};
+use super::{Mode, Network, Output, Shape};
 use crate::ops::global_avg_pool;
 use crate::{Params, Result};
 
@@ -106,8 +106,8 @@ impl ResNet {
 }
 
 impl Network for ResNet {
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
-        let x = flow::run(&(&self.stem, &self.blocks), x, train)?;
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
+        let x = flow::run(&(&self.stem, &self.blocks), x, mode.trains())?;
         let features = global_avg_pool(&x)?; // [n, width]
         Ok(Output { logits: self.fc.forward(&features)?, features })
     }
@@ -121,6 +121,10 @@ struct Stem {
 }
 
 impl Layers for Stem {
+    fn is_tracked(&self) -> bool {
+        self.conv1.is_tracked()
+    }
+
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
         let x = flow.conv_norm((&self.conv1, &self.bn1), &x, None, true)?;
         if self.pool { flow.max_pool(&x, 3, 2, 1) } else { Ok(x) }
@@ -164,6 +168,10 @@ impl Block {
 }
 
 impl Layers for Block {
+    fn is_tracked(&self) -> bool {
+        self.convs.iter().any(|(conv, _)| conv.is_tracked())
+    }
+
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
         let skip = match &self.project {
             None => x.clone(),

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::layers::{Activation, BatchNorm, Conv, ConvNorm, Linear, Window};
-use super::{Network, Output, Shape};
-use crate::ops::{global_avg_pool, max_pool2d, shuffle_channels};
+use super::layers::{BatchNorm, Conv, ConvNorm, Linear, Window};
+use super::{Mode, Network, Output, Shape};
+use crate::ops::{Activation, global_avg_pool, max_pool2d, shuffle_channels};
 use crate::{Params, Result};
 
 /// Units and channels of each stage.
@@ -39,7 +39,8 @@ impl ShuffleNetV2 {
 }
 
 impl Network for ShuffleNetV2 {
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
+        let train = mode.trains();
         let mut x = max_pool2d(&self.stem.forward(x, train)?, 3, 2, 1)?;
         for unit in &self.units {
             x = unit.forward(&x, train)?;

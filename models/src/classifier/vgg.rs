@@ -3,12 +3,15 @@
 use candle_core::Tensor;
 
 use super::layers::{BatchNorm, Conv, Linear, Window};
-use super::{Network, Output, Shape};
-use crate::ops::{adaptive_avg_pool2d, global_avg_pool, max_pool2d};
+use super::{Mode, Network, Output, Shape};
+use crate::ops::{Activation, adaptive_avg_pool2d, global_avg_pool, max_pool2d};
 use crate::{Init, Params, Result};
 
 /// Channels of the five stages of both forms.
 const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
+
+/// Dropped in training after either hidden layer of torchvision's.
+const DROPOUT: f32 = 0.5;
 
 /// 3×3 convolutions in each stage, by depth.
 pub(super) fn stages(depth: usize) -> [usize; 5] {
@@ -36,7 +39,7 @@ impl Layer {
 
     fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         match &self.norm {
-            Some(norm) => self.conv.normalised(x, norm, train, None, true),
+            Some(norm) => self.conv.normalised(x, norm, train, None, Activation::Relu),
             None => Ok(self.conv.forward(x)?.relu()?),
         }
     }
@@ -73,7 +76,8 @@ impl Vgg {
 }
 
 impl Network for Vgg {
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
+        let train = mode.trains();
         let mut x = x.clone();
         for layers in &self.stages {
             for layer in layers {
@@ -81,11 +85,11 @@ impl Network for Vgg {
             }
             x = max_pool2d(&x, 2, 2, 0)?;
         }
-        let mut features = adaptive_avg_pool2d(&x, 7)?.flatten_from(1)?; // [n, 25088]
-        for layer in &self.hidden {
-            features = layer.forward(&features)?.relu()?; // [n, 4096]
-        }
-        Ok(Output { logits: self.last.forward(&features)?, features })
+        let flat = adaptive_avg_pool2d(&x, 7)?.flatten_from(1)?; // [n, 25088]
+        let [first, second] = &self.hidden;
+        let hidden = mode.dropout(&first.forward(&flat)?.relu()?, DROPOUT)?; // [n, 4096]
+        let features = second.forward(&hidden)?.relu()?; // [n, 4096]
+        Ok(Output { logits: self.last.forward(&mode.dropout(&features, DROPOUT)?)?, features })
     }
 }
 
@@ -116,7 +120,8 @@ impl CifarVgg {
 }
 
 impl Network for CifarVgg {
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
+        let train = mode.trains();
         let mut x = x.clone();
         for (stage, layers) in self.stages.iter().enumerate() {
             for layer in layers {

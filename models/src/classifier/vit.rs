@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::layers::{Conv, LayerNorm, Linear, Window};
-use super::{Network, Output, Shape};
+use super::{Mode, Network, Output, Shape};
 use crate::ops::{attention, gelu_erf, linear};
 use crate::{Error, Init, Params, Result};
 
@@ -47,7 +47,7 @@ impl VisionTransformer {
 }
 
 impl Network for VisionTransformer {
-    fn forward(&self, x: &Tensor, _train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, _mode: Mode<'_>) -> Result<Output> {
         let patches = self.embed.forward(x)?.flatten_from(2)?.transpose(1, 2)?; // [n, patches, width]
         let class = self.class_token.broadcast_as((x.dim(0)?, 1, WIDTH))?;
         let mut x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(&self.position)?; // [n, tokens, width]

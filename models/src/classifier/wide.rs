@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::flow::{self, Flow, Layers};
 use super::layers::{BatchNorm, Conv, Linear, Window};
-use super::{Network, Output, Shape};
+use super::{Mode, Network, Output, Shape};
 use crate::ops::global_avg_pool;
 use crate::{Params, Result};
 
@@ -37,13 +37,18 @@ impl WideResNet {
 }
 
 impl Network for WideResNet {
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Output> {
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
+        let train = mode.trains();
         let features = global_avg_pool(&flow::run(self, x, train)?)?; // [n, 64k]
         Ok(Output { logits: self.fc.forward(&features)?, features })
     }
 }
 
 impl Layers for WideResNet {
+    fn is_tracked(&self) -> bool {
+        self.conv1.is_tracked()
+    }
+
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
         let x = flow.conv(&self.conv1, &x, None)?;
         let x = self.blocks.through(flow, x)?;
@@ -78,6 +83,10 @@ impl Block {
 }
 
 impl Layers for Block {
+    fn is_tracked(&self) -> bool {
+        self.conv1.is_tracked()
+    }
+
     fn through<F: Flow>(&self, flow: &mut F, x: F::Images) -> Result<F::Images> {
         let active = flow.norm(&self.bn1, &x, true)?;
         let skip = match &self.project {

@@ -7,6 +7,36 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use super::cpu;
 use super::tile::{view, with_view};
 
+/// What follows a layer, element by element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    None,
+    Relu,
+    Relu6,
+    Silu,
+}
+
+impl Activation {
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::None => Ok(x.clone()),
+            Self::Relu => x.relu(),
+            Self::Relu6 => relu6(x),
+            Self::Silu => silu(x),
+        }
+    }
+}
+
+/// [`silu`] where the numbers lie.
+pub(super) fn silu_in_place(x: &mut [f32]) {
+    cpu::for_chunks(x, CHUNK, |_, x| {
+        cpu::simd(
+            #[inline(always)]
+            || x.iter_mut().for_each(|x| *x = Silu::value(*x)),
+        );
+    });
+}
+
 /// `min(max(x, 0), 6)`: MobileNet's.
 pub fn relu6(x: &Tensor) -> Result<Tensor> {
     if cpu::applies(x) { x.apply_op1(Pointwise(PhantomData::<Relu6>)) } else { x.clamp(0.0, 6.0) }

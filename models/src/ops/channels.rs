@@ -72,13 +72,18 @@ impl CustomOp2 for Scale {
 impl Scale {
     fn scaled(&self, x: &[f32], scale: &[f32]) -> Vec<f32> {
         let mut y = vec![0.0; x.len()];
-        let planes = y.par_chunks_mut(self.plane).zip(x.par_chunks(self.plane)).zip(scale).with_min_len(16);
-        planes.for_each(|((y, x), &scale)| {
-            simd(
-                #[inline(always)]
-                || y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale),
-            );
-        });
+        scaled(x, scale, self.plane, &mut y);
         y
     }
+}
+
+/// Every plane of `x` times its entry of `scale`.
+pub(super) fn scaled(x: &[f32], scale: &[f32], plane: usize, y: &mut [f32]) {
+    let planes = y.par_chunks_mut(plane).zip(x.par_chunks(plane)).zip(scale).with_min_len(16);
+    planes.for_each(|((y, x), &scale)| {
+        simd(
+            #[inline(always)]
+            || y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale),
+        );
+    });
 }

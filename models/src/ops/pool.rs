@@ -334,6 +334,12 @@ impl CustomOp1 for AvgPool {
     }
 }
 
+/// The mean of each plane of so many pixels.
+pub(super) fn plane_means(x: &[f32], pixels: usize) -> Vec<f32> {
+    let planes = x.par_chunks(pixels).with_min_len(64);
+    planes.map(|plane| simd(|| sum(plane)) / pixels as f32).collect()
+}
+
 struct GlobalAvgPool;
 
 impl CustomOp1 for GlobalAvgPool {
@@ -343,13 +349,8 @@ impl CustomOp1 for GlobalAvgPool {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, c, h, w) = layout.shape().dims4()?;
-        let x = view(x, layout)?;
-        let mut y = vec![0.0; n * c];
-        if h * w > 0 {
-            let planes = y.par_iter_mut().zip(x.par_chunks(h * w)).with_min_len(64);
-            planes.for_each(|(y, plane)| *y = simd(|| sum(plane)) / (h * w) as f32);
-        }
-        Ok((CpuStorage::F32(y), Shape::from((n, c))))
+        let means = if h * w > 0 { plane_means(&view(x, layout)?, h * w) } else { vec![0.0; n * c] };
+        Ok((CpuStorage::F32(means), Shape::from((n, c))))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};
 use limbeck_models::checkpoint::{self, Checkpoint};
+use limbeck_models::classifier::Mode;
 use limbeck_models::{Params, classifier};
 
 /// Of the largest element, for logits and features.
@@ -82,7 +83,7 @@ fn check(name: &str) {
     let params = Params::frozen(tensors, DType::F32, &Device::Cpu);
     let network = classifier::build(name, 10, 3, size, &params).unwrap();
     assert_eq!(params.unused(), Vec::<String>::new(), "{name} does not use every tensor of PyTorch's");
-    let found = network.forward(&images(size), false).unwrap();
+    let found = network.forward(&images(size), Mode::Evaluation).unwrap();
     let logits = error(&found.logits, &golden.tensors[&format!("{name}.logits")]);
     let features = error(&found.features, &golden.tensors[&format!("{name}.features")]);
     let learnt = shapes.iter().filter(|(key, _)| !key.contains(".running_"));

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use candle_core::{Device, Tensor};
+use limbeck_models::classifier::{Mode, Noise};
 use limbeck_models::optim::{Optimizer, Rule};
 use limbeck_models::{Params, checkpoint, classifier};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 
 /// One of each family, with the side of the images.
 const NETWORKS: &[(&str, usize)] = &[
@@ -30,10 +33,11 @@ fn write_student(folder: &Path, network: &str, size: usize) {
     let built = classifier::build(network, 10, 3, size, &params).unwrap();
     let images = Tensor::randn(0f32, 1.0, (4, 3, size, size), &Device::Cpu).unwrap();
     let direction = Tensor::randn(0f32, 1.0, (4, 10), &Device::Cpu).unwrap();
-    let loss = (built.forward(&images, true).unwrap().logits * direction).unwrap().sum_all().unwrap();
+    let noise = Noise::new(ChaCha8Rng::seed_from_u64(1));
+    let loss = (built.forward(&images, Mode::Training(&noise)).unwrap().logits * direction).unwrap().sum_all().unwrap();
     let rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
     Optimizer::new(rule, params.parameters()).unwrap().step(&loss.backward().unwrap(), 1e-3).unwrap();
-    let logits = built.forward(&images, false).unwrap().logits.detach();
+    let logits = built.forward(&images, Mode::Evaluation).unwrap().logits.detach();
     let metadata = [("network".to_owned(), network.to_owned()), ("size".to_owned(), size.to_string())];
     let student = checkpoint::to_bytes(&params.state(), &BTreeMap::from(metadata)).unwrap();
     let expected = BTreeMap::from([("images".to_owned(), images), ("logits".to_owned(), logits)]);

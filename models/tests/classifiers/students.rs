@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
+use limbeck_models::classifier::{Mode, Network, Noise};
 use limbeck_models::optim::{Optimizer, Rule};
 use limbeck_models::{Params, classifier};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 
 /// Spread and largest magnitude of each tensor that PyTorch draws (`tests/golden/make_inits.py`).
 type Drawn = BTreeMap<String, [f64; 2]>;
@@ -55,7 +58,7 @@ fn takes_a_step(network: &str, size: usize) {
     let images = Tensor::from_vec(pixels.collect::<Vec<_>>(), (4, 3, size, size), &Device::Cpu).unwrap();
     let labels = Tensor::new(&[0_u32, 1, 2, 3], &Device::Cpu).unwrap().unsqueeze(1).unwrap();
     let loss = || {
-        let logits = built.forward(&images, true).unwrap().logits;
+        let logits = built.forward(&images, Mode::Training(&Noise::new(ChaCha8Rng::seed_from_u64(1)))).unwrap().logits;
         let sum = logits.exp().unwrap().sum_keepdim(D::Minus1).unwrap().log().unwrap();
         (sum - logits.gather(&labels, 1).unwrap()).unwrap().mean_all().unwrap()
     };
@@ -109,5 +112,51 @@ fn frozen_networks_keep_no_graph_even_of_parameters_in_training() {
     let frozen = Params::frozen(trained.state(), candle_core::DType::F32, &Device::Cpu);
     let network = classifier::build("resnet8", 5, 3, 16, &frozen).unwrap();
     let images = Tensor::zeros((2, 3, 16, 16), candle_core::DType::F32, &Device::Cpu).unwrap();
-    assert!(!network.forward(&images, false).unwrap().logits.track_op());
+    assert!(!network.forward(&images, Mode::Evaluation).unwrap().logits.track_op());
+}
+
+/// What training leaves out at random follows from its random numbers alone, and there is none in evaluation.
+#[test]
+fn what_is_left_out_follows_from_the_random_numbers() {
+    for (network, size, drops) in [
+        ("mobilenet_v2", 32, true),
+        ("efficientnet_b0", 32, true),
+        ("convnext_tiny", 32, true),
+        ("vgg11", 32, true),
+        ("shufflenet_v2_x1_0", 32, false),
+        ("vit_b_16", 32, false),
+    ] {
+        let built = classifier::build(network, 5, 3, size, &Params::from_seed(3, &Device::Cpu)).unwrap();
+        let images = Tensor::randn(0f32, 1.0, (3, 3, size, size), &Device::Cpu).unwrap();
+        let values = |logits: Tensor| logits.to_vec2::<f32>().unwrap();
+        let trained = |seed| {
+            let noise = Noise::new(ChaCha8Rng::seed_from_u64(seed));
+            values(built.forward(&images, Mode::Training(&noise)).unwrap().logits)
+        };
+        assert_eq!(trained(1), trained(1), "{network}");
+        assert_eq!(trained(1) != trained(2), drops, "{network}");
+        let judged = || values(built.forward(&images, Mode::Evaluation).unwrap().logits);
+        assert_eq!(judged(), judged(), "{network}");
+    }
+}
+
+/// A frozen network takes another way through its convolutions than one that can be trained.
+#[test]
+fn frozen_networks_judge_as_trainable_ones_do() {
+    for (network, size) in [("resnet18", 64), ("resnet50", 64), ("wrn-16-2", 32), ("resnet8x4", 32)] {
+        let params = Params::from_seed(3, &Device::Cpu);
+        let trainable = classifier::build(network, 5, 3, size, &params).unwrap();
+        let images = Tensor::randn(0f32, 1.0, (3, 3, size, size), &Device::Cpu).unwrap();
+        let noise = Noise::new(ChaCha8Rng::seed_from_u64(0));
+        trainable.forward(&images, Mode::Training(&noise)).unwrap();
+        let frozen = Params::frozen(params.state(), DType::F32, &Device::Cpu);
+        let frozen = classifier::build(network, 5, 3, size, &frozen).unwrap();
+        let logits = |network: &dyn Network| {
+            network.forward(&images, Mode::Evaluation).unwrap().logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        let (found, expected) = (logits(frozen.as_ref()), logits(trainable.as_ref()));
+        let most = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
+        let apart = found.iter().zip(&expected).all(|(f, e)| (f - e).abs() <= 2e-6 * most);
+        assert!(apart, "{network}: {found:?}, {expected:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Convolution: value and gradients over the classes of shapes.
 
 use candle_core::{Device, Tensor, Var};
-use limbeck_models::ops::{Norm, batch_norm, conv2d, conv2d_norm};
+use limbeck_models::ops::{Activation, Norm, batch_norm, conv2d, conv2d_norm};
 
 use crate::{assert_close, check_gradient, random, values};
 
@@ -42,6 +42,24 @@ const CASES: &[Case] = &[
     ([3, 35, 14, 7], 18, 3, 2, 1, 1),
     ([9, 20, 16, 31], 24, 3, 2, 1, 1),
     ([3, 256, 6, 8], 128, 3, 2, 1, 1),
+    // panels: many columns, columns of several images, a stride, more output channels than a block, groups
+    ([2, 7, 30, 31], 21, 1, 1, 0, 1),
+    ([9, 12, 7, 7], 19, 1, 1, 0, 1),
+    ([5, 12, 15, 14], 9, 1, 2, 0, 1),
+    ([2, 3, 41, 40], 17, 7, 2, 3, 1),
+    ([4, 6, 13, 9], 10, 3, 3, 1, 2),
+    // depthwise: kernels, strides, padding that is none, odd or wide, planes of a few vectors and of less than one
+    ([2, 8, 14, 14], 8, 3, 1, 1, 8),
+    ([3, 6, 15, 13], 6, 3, 2, 1, 6),
+    ([2, 5, 14, 14], 5, 5, 1, 2, 5),
+    ([2, 5, 15, 11], 5, 5, 2, 2, 5),
+    ([2, 3, 14, 9], 3, 7, 1, 3, 3),
+    ([1, 4, 20, 17], 4, 7, 2, 3, 4),
+    ([2, 4, 9, 9], 4, 2, 2, 0, 4),
+    ([2, 4, 8, 7], 4, 3, 3, 2, 4),
+    ([2, 4, 7, 7], 4, 1, 2, 0, 4),
+    ([2, 3, 4, 5], 3, 3, 1, 4, 3),
+    ([1, 3, 33, 34], 3, 5, 1, 0, 3),
     // more rows than one tile of patches holds
     ([1, 16, 40, 40], 8, 3, 1, 1, 1),
     ([1, 16, 40, 41], 8, 3, 2, 1, 2),
@@ -130,12 +148,28 @@ fn the_normalisation_behind_it_fuses(device: &Device) {
             let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5, residual, relu };
             let expected = batch_norm(&y, norm, Some((&mean, &var))).unwrap().0;
             let what = format!("images {images:?}, kernel {kernel}, relu {relu}");
-            let fused = conv2d_norm(&x, &w, norm, (&mean, &var), stride, padding).unwrap();
+            let fused = conv2d_norm(&x, &w, norm, (&mean, &var), stride, padding, Activation::None).unwrap();
             assert_close(&what, &fused, &expected, 1e-5);
             let tracked = Var::from_tensor(&x).unwrap();
-            let composed = conv2d_norm(&tracked, &w, norm, (&mean, &var), stride, padding).unwrap();
+            let composed = conv2d_norm(&tracked, &w, norm, (&mean, &var), stride, padding, Activation::None).unwrap();
             assert_close(&what, &composed, &expected, 1e-6);
             assert!(composed.sum_all().unwrap().backward().unwrap().get(&tracked).is_some());
+        }
+    }
+}
+
+fn the_activation_behind_it_fuses(device: &Device) {
+    for case in CASES {
+        let &(_, outputs, kernel, stride, padding, _) = case;
+        let [x, w, bias] = inputs(case, device);
+        let [weight, mean] = [5, 6].map(|seed| random(seed, &[outputs], device));
+        let norm = Norm { weight: &(weight * 4.0).unwrap(), bias: &bias, eps: 1e-5, residual: None, relu: false };
+        let running = (&mean, &random(7, &[outputs], device).sqr().unwrap());
+        let run = |activation| conv2d_norm(&x, &w, norm, running, stride, padding, activation).unwrap();
+        let plain = run(Activation::None);
+        for activation in [Activation::Relu, Activation::Relu6, Activation::Silu] {
+            let what = format!("{activation:?} after {case:?}, kernel {kernel}");
+            assert_close(&what, &run(activation), &activation.forward(&plain).unwrap(), 1e-6);
         }
     }
 }
@@ -167,20 +201,21 @@ fn refuses_what_does_not_fit(device: &Device) {
 /// The order of every sum depends on the sizes alone.
 #[test]
 fn same_bits_with_any_number_of_threads() {
-    let bits = |threads: usize, [inputs, outputs]: [usize; 2]| {
+    let bits = |threads: usize, (inputs, outputs, kernel, stride, groups): (usize, usize, usize, usize, usize)| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let x = Var::from_tensor(&random(1, &[24, inputs, 12, 12], &Device::Cpu)).unwrap();
-            let w = Var::from_tensor(&random(2, &[outputs, inputs, 3, 3], &Device::Cpu)).unwrap();
-            let y = conv2d(&x, &w, None, 1, 1, 1).unwrap();
+            let w = Var::from_tensor(&random(2, &[outputs, inputs / groups, kernel, kernel], &Device::Cpu)).unwrap();
+            let y = conv2d(&x, &w, None, stride, kernel / 2, groups).unwrap();
             let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             [values(&y), values(grads.get(&x).unwrap()), values(grads.get(&w).unwrap())]
                 .map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         })
     };
-    for channels in [[8, 16], [16, 32], [40, 24]] {
-        let one = bits(1, channels);
-        assert!([2, 3, 7].into_iter().all(|threads| bits(threads, channels) == one));
+    let three = |inputs, outputs| (inputs, outputs, 3, 1, 1);
+    for case in [three(8, 16), three(16, 32), three(40, 24), (24, 40, 1, 1, 1), (9, 20, 5, 2, 1), (16, 16, 3, 2, 16)] {
+        let one = bits(1, case);
+        assert!([2, 3, 7].into_iter().all(|threads| bits(threads, case) == one), "{case:?}");
     }
 }
 
@@ -198,6 +233,7 @@ mod each {
         matches_the_definition,
         gradient_agrees_with_differences,
         the_normalisation_behind_it_fuses,
+        the_activation_behind_it_fuses,
         takes_strided_inputs,
         refuses_what_does_not_fit
     );

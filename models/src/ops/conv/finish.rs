@@ -15,6 +15,8 @@ pub(in crate::ops) struct Finish<'a> {
     pub residual: Option<&'a [f32]>,
     /// Whether the result passes through `max(0, ·)`, after the additions.
     pub relu: bool,
+    /// Where given, the result then passes through `min(·, this)`.
+    pub ceiling: Option<f32>,
 }
 
 impl<'a> Finish<'a> {
@@ -35,7 +37,7 @@ impl<'a> Finish<'a> {
 
     /// Whether nothing follows.
     fn is_nothing(self) -> bool {
-        self.scale.is_none() && self.shift.is_none() && self.residual.is_none() && !self.relu
+        self.scale.is_none() && self.shift.is_none() && self.residual.is_none() && !self.relu && self.ceiling.is_none()
     }
 
     /// One value of channel `c`, at `at` of the flat result.
@@ -44,8 +46,29 @@ impl<'a> Finish<'a> {
         let scale = self.scale.map_or(1.0, |scale| scale[c]);
         let shift = self.shift.map_or(0.0, |shift| shift[c]);
         let value = sum.mul_add(scale, shift) + self.residual.map_or(0.0, |residual| residual[at]);
-        // A comparison that lets NaN through.
-        if self.relu && value < 0.0 { 0.0 } else { value }
+        between(value, self.bounds())
+    }
+
+    /// The least and the largest result.
+    #[inline(always)]
+    fn bounds(self) -> (f32, f32) {
+        (if self.relu { 0.0 } else { f32::NEG_INFINITY }, self.ceiling.unwrap_or(f32::INFINITY))
+    }
+
+    /// Stores the sums of some pixels of channel `c`, finished; `at` is where `out` begins in the flat result.
+    #[inline(always)]
+    pub fn store(self, sums: &[f32], c: usize, at: usize, out: &mut [f32]) {
+        let scale = self.scale.map_or(1.0, |scale| scale[c]);
+        let shift = self.shift.map_or(0.0, |shift| shift[c]);
+        let bounds = self.bounds();
+        let sums = sums.iter().map(|sum| sum.mul_add(scale, shift));
+        match self.residual.map(|all| &all[at..][..out.len()]) {
+            None => out.iter_mut().zip(sums).for_each(|(to, sum)| *to = between(sum, bounds)),
+            Some(residual) => {
+                let pairs = out.iter_mut().zip(sums).zip(residual);
+                pairs.for_each(|((to, sum), &r)| *to = between(sum + r, bounds));
+            }
+        }
     }
 
     /// Finishes whole images in place, `[images, outputs, pixels]`.
@@ -60,12 +83,12 @@ impl<'a> Finish<'a> {
                     let channel = index % outputs;
                     let scale = self.scale.map_or(1.0, |scale| scale[channel]);
                     let shift = self.shift.map_or(0.0, |shift| shift[channel]);
-                    let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+                    let bounds = self.bounds();
                     match self.residual.map(|all| &all[index * pixels..][..pixels]) {
-                        None => plane.iter_mut().for_each(|v| *v = above(v.mul_add(scale, shift), floor)),
+                        None => plane.iter_mut().for_each(|v| *v = between(v.mul_add(scale, shift), bounds)),
                         Some(residual) => {
                             let pairs = plane.iter_mut().zip(residual);
-                            pairs.for_each(|(v, &r)| *v = above(v.mul_add(scale, shift) + r, floor));
+                            pairs.for_each(|(v, &r)| *v = between(v.mul_add(scale, shift) + r, bounds));
                         }
                     }
                 }
@@ -74,8 +97,9 @@ impl<'a> Finish<'a> {
     }
 }
 
-/// `max(value, floor)` that lets NaN through.
+/// `min(max(value, least), most)` that lets NaN through.
 #[inline(always)]
-fn above(value: f32, floor: f32) -> f32 {
-    if value < floor { floor } else { value }
+fn between(value: f32, (least, most): (f32, f32)) -> f32 {
+    let value = if value < least { least } else { value };
+    if value > most { most } else { value }
 }

@@ -81,6 +81,15 @@ impl Geometry {
         self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
     }
 
+    /// The same convolution with images of one row, where that makes no difference.
+    pub fn flattened(&self) -> Self {
+        if !self.is_pointwise() {
+            return *self;
+        }
+        let pixels = self.pixels();
+        Self { height: 1, width: pixels, out_height: 1, out_width: pixels, ..*self }
+    }
+
     /// The convolution that carries the gradient of the output back to the input, if it is one: stride 1, with the
     /// kernel turned round and its channel dimensions exchanged.
     pub fn reversed(&self) -> Option<Self> {

@@ -7,9 +7,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::depthwise;
 use super::direct;
 use super::finish::Finish;
 use super::geometry::Geometry;
+use super::panels;
 use super::patches::{gather, scatter};
 use super::winograd;
 use crate::ops::cpu::simd;
@@ -20,6 +22,9 @@ const PATCH_FLOATS: usize = 96 * 1024;
 
 /// Fewest columns of a patch matrix for which the product is efficient.
 const LEAST_COLUMNS: usize = 192;
+
+/// With fewer output channels than these, gathering what a panel of pixels reads takes longer than it saves.
+const FEW_OUTPUTS: usize = 32;
 
 /// Floats in all partial kernel gradients together.
 const PARTIAL_FLOATS: usize = 4 << 20;
@@ -71,48 +76,23 @@ fn group_of<'a>(g: &Geometry, image: &'a [f32], group: usize) -> &'a [f32] {
 /// `out [n, outputs, oh, ow] = conv(x, w)`, finished.
 pub(in crate::ops) fn forward(g: &Geometry, x: &[f32], w: &[f32], finish: Finish<'_>, out: &mut [f32]) {
     if winograd::suits(g) {
-        return winograd::forward(g, x, w, finish, out);
+        winograd::forward(g, x, w, finish, out);
+        // Its transform knows no ceiling, which no network asks for behind such a convolution.
+        let ceiling = Finish { ceiling: finish.ceiling, ..Finish::default() };
+        return ceiling.apply(out, g.outputs, g.pixels());
     }
-    if direct::suits(g) {
+    if depthwise::suits(g) {
+        return depthwise::forward(g, x, w, finish, out);
+    }
+    if direct::suits(g) && g.outputs < FEW_OUTPUTS && !g.is_pointwise() {
         return direct::forward(g, x, w, finish, out);
     }
-    let images = images_per_task(g);
-    let tasks = out.par_chunks_mut(images * g.out_image()).zip(x.par_chunks(images * g.image())).enumerate();
-    tasks.for_each(|(task, (out, x))| {
-        for group in 0..g.groups {
-            let kernel = kernel_of(g, w, group);
-            if images == 1 {
-                forward_image(g, group_of(g, x, group), kernel, out, group);
-            } else {
-                forward_images(g, x, kernel, out, group);
-            }
-        }
-        let start = task * images * g.out_image();
-        finish.part(start..start + out.len()).apply(out, g.outputs, g.pixels());
-    });
+    panels::forward(g, x, w, finish, out);
 }
 
 fn kernel_of<'a>(g: &Geometry, w: &'a [f32], group: usize) -> Matrix<'a> {
     let len = g.group_outputs() * g.depth();
     Matrix::new(&w[group * len..][..len], g.group_outputs(), g.depth(), g.depth())
-}
-
-fn forward_image(g: &Geometry, image: &[f32], kernel: Matrix<'_>, out: &mut [f32], group: usize) {
-    let out = &mut out[group * g.group_outputs() * g.pixels()..];
-    for rows in row_tiles(g) {
-        let start = rows.start * g.out_width;
-        with_patches(g, image, rows, |patches| matmul(&mut out[start..], g.pixels(), Write::Replace, kernel, patches));
-    }
-}
-
-fn forward_images(g: &Geometry, x: &[f32], kernel: Matrix<'_>, out: &mut [f32], group: usize) {
-    let columns = x.len() / g.image() * g.pixels();
-    with_scratch(g.group_outputs() * columns, |joint| {
-        with_joint_patches(g, x, group, |patches| matmul(joint, columns, Write::Replace, kernel, patches));
-        for_each_line(g, out.len() / g.out_image(), group, |in_images, in_joint| {
-            out[in_images].copy_from_slice(&joint[in_joint]);
-        });
-    });
 }
 
 /// Pairs every plane of a group in `[images, outputs, pixels]` with its place in the matrix `[outputs, images × pixels]`.
@@ -129,6 +109,9 @@ fn for_each_line(g: &Geometry, images: usize, group: usize, mut f: impl FnMut(Ra
 
 /// The gradient of the input, `[n, inputs, h, w]`, added to `onto`.
 pub(in crate::ops) fn grad_input(g: &Geometry, w: &[f32], dy: &[f32], onto: Option<&[f32]>, dx: &mut [f32]) {
+    if depthwise::suits(g) {
+        return depthwise::grad_input(g, w, dy, onto, dx);
+    }
     if let Some(reversed) = g.reversed() {
         let turned = turned_kernel(g, w);
         return forward(&reversed, dy, &turned, Finish { residual: onto, ..Finish::default() }, dx);
@@ -191,6 +174,9 @@ fn turned_kernel(g: &Geometry, w: &[f32]) -> Vec<f32> {
 pub(in crate::ops) fn grad_kernel(g: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if winograd::suits(g) {
         return winograd::grad_kernel(g, x, dy, dw);
+    }
+    if depthwise::suits(g) {
+        return depthwise::grad_kernel(g, x, dy, dw);
     }
     let partials = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, 8);
     if direct::suits_gradient(g) {

@@ -1,10 +1,12 @@
 //! 2-D convolution with a fast CPU gradient. On other devices, and for other number types, candle's own.
 
+mod depthwise;
 mod direct;
 mod finish;
 mod geometry;
 mod kernels;
 mod normalised;
+mod panels;
 mod patches;
 mod winograd;
 
@@ -14,6 +16,7 @@ pub(super) use self::finish::Finish;
 pub(super) use self::geometry::Geometry;
 pub(super) use self::kernels::{forward, grad_input, grad_kernel};
 pub use self::normalised::conv2d_norm;
+pub(super) use self::normalised::{folded, forward_activated};
 use super::cpu::applies;
 use super::profile::{Kind, timed};
 use super::tile::{view, with_view};

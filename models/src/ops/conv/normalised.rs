@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use super::finish::Finish;
 use super::geometry::Geometry;
 use super::{conv2d, kernels};
+use crate::ops::activation::{Activation, silu_in_place};
 use crate::ops::batch_norm::{Norm, batch_norm};
 use crate::ops::cpu::applies;
 use crate::ops::profile::{Kind, timed};
@@ -12,7 +13,7 @@ use crate::ops::tile::view;
 
 /// `relu((conv(x, w) − mean) / √(var + ε) · weight + bias + residual)` with the running statistics `(mean, var)`.
 ///
-/// The arguments are those of [`conv2d`] and [`batch_norm`], of which it is made where a gradient may be asked for and
+/// `activation` comes last. The other arguments are those of [`conv2d`] and [`batch_norm`], of which it is made where a gradient may be asked for and
 /// on other devices than the CPU. Otherwise the normalisation is a factor and a shift as the sums are stored.
 pub fn conv2d_norm(
     x: &Tensor,
@@ -21,6 +22,7 @@ pub fn conv2d_norm(
     running: (&Tensor, &Tensor),
     stride: usize,
     padding: usize,
+    activation: Activation,
 ) -> Result<Tensor> {
     let tracked = [Some(x), Some(w), Some(norm.weight), Some(norm.bias), norm.residual];
     let geometry = Geometry::new(x.dims(), w.dims(), stride, padding, x.dim(1)? / w.dim(1)?.max(1))?;
@@ -28,16 +30,39 @@ pub fn conv2d_norm(
         && norm.residual.is_none_or(|residual| residual.shape() == &Shape::from(geometry.out_shape()));
     if !applies(x) || !applies(w) || !shapes_agree || tracked.into_iter().flatten().any(Tensor::track_op) {
         let y = conv2d(x, w, None, stride, padding, geometry.groups)?;
-        return Ok(batch_norm(&y, norm, Some(running))?.0);
+        return activation.forward(&batch_norm(&y, norm, Some(running))?.0);
     }
+    let (scale, shift) = folded(norm, running)?;
+    let op = ConvNorm { geometry, scale, shift, relu: norm.relu, activation };
+    match norm.residual {
+        Some(residual) => x.apply_op3_no_bwd(w, residual, &op),
+        None => x.apply_op2_no_bwd(w, &op),
+    }
+}
+
+/// The normalisation as a factor and a shift for each channel.
+pub(in crate::ops) fn folded(norm: Norm<'_>, running: (&Tensor, &Tensor)) -> Result<(Vec<f32>, Vec<f32>)> {
     let [weight, bias, mean, var] = [norm.weight, norm.bias, running.0, running.1].map(Tensor::to_vec1::<f32>);
     let (weight, bias, mean, var) = (weight?, bias?, mean?, var?);
     let scale: Vec<f32> = weight.iter().zip(&var).map(|(&w, &var)| w / (var + norm.eps as f32).sqrt()).collect();
     let shift = bias.iter().zip(&mean).zip(&scale).map(|((&b, &mean), &scale)| b - mean * scale).collect();
-    let op = ConvNorm { geometry, scale, shift, relu: norm.relu };
-    match norm.residual {
-        Some(residual) => x.apply_op3_no_bwd(w, residual, &op),
-        None => x.apply_op2_no_bwd(w, &op),
+    Ok((scale, shift))
+}
+
+/// [`kernels::forward`], and then the activation.
+pub(in crate::ops) fn forward_activated(
+    g: &Geometry,
+    x: &[f32],
+    w: &[f32],
+    finish: Finish<'_>,
+    activation: Activation,
+    out: &mut [f32],
+) {
+    let relu = finish.relu || matches!(activation, Activation::Relu | Activation::Relu6);
+    let ceiling = (activation == Activation::Relu6).then_some(6.0);
+    kernels::forward(g, x, w, Finish { relu, ceiling, ..finish }, out);
+    if activation == Activation::Silu {
+        silu_in_place(out);
     }
 }
 
@@ -46,6 +71,7 @@ struct ConvNorm {
     scale: Vec<f32>,
     shift: Vec<f32>,
     relu: bool,
+    activation: Activation,
 }
 
 impl ConvNorm {
@@ -54,8 +80,8 @@ impl ConvNorm {
         let mut out = vec![0.0; shape.elem_count()];
         if !out.is_empty() {
             let (scale, shift) = (Some(&self.scale[..]), Some(&self.shift[..]));
-            let finish = Finish { scale, shift, residual, relu: self.relu };
-            let run = || kernels::forward(&self.geometry, x, w, finish, &mut out);
+            let finish = Finish { scale, shift, residual, relu: self.relu, ceiling: None };
+            let run = || forward_activated(&self.geometry, x, w, finish, self.activation, &mut out);
             timed(Kind::Convolution, self.geometry.operations(), run);
         }
         (CpuStorage::F32(out), shape)

@@ -5,19 +5,22 @@ use std::ops::Range;
 use super::geometry::Geometry;
 
 /// One row of the patch matrix: which input element each output pixel takes.
-struct Tap {
-    channel: usize,
-    ky: usize,
-    kx: usize,
+pub(super) struct Tap {
+    pub channel: usize,
+    pub ky: usize,
+    pub kx: usize,
 }
 
-fn taps(g: &Geometry) -> impl Iterator<Item = Tap> + use<> {
+/// The rows of the patch matrix of a group, in order.
+#[inline(always)]
+pub(super) fn taps(g: &Geometry) -> impl Iterator<Item = Tap> + use<> {
     let (kh, kw) = (g.kh, g.kw);
     (0..g.depth()).map(move |row| Tap { channel: row / (kh * kw), ky: row / kw % kh, kx: row % kw })
 }
 
 /// The output columns whose input column lies inside the image for a tap at `kx`.
-fn inside(size: usize, out_size: usize, k: usize, g: &Geometry) -> Range<usize> {
+#[inline(always)]
+pub(super) fn inside(size: usize, out_size: usize, k: usize, g: &Geometry) -> Range<usize> {
     // ox * stride + k - padding in 0..size
     let first = g.padding.saturating_sub(k).div_ceil(g.stride).min(out_size);
     let end = (size + g.padding).saturating_sub(k).div_ceil(g.stride).min(out_size);
