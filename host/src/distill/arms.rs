@@ -13,6 +13,8 @@ use crate::{Error, Result};
 pub struct Arm {
     /// `synthetic` or `real`; before the last round `rounds/RRR`.
     pub name: String,
+    /// After which its students are trained.
+    pub round: u32,
     pub data: Dataset,
     /// The id of each image: in the pool, or the row among the real training images.
     pub ids: Vec<u64>,
@@ -22,18 +24,18 @@ pub struct Arm {
 pub fn read(plan: &Plan, run: &RunDir, round: u32) -> Result<Vec<Arm>> {
     let synthetic = synthetic(plan, run, round)?;
     let real = plan.baseline.as_ref().filter(|baseline| baseline.real);
-    let real = real.map(|_| real_images(plan, synthetic.ids.len())).transpose()?;
+    let real = real.map(|_| real_images(plan, synthetic.ids.len(), round)).transpose()?;
     Ok([Some(synthetic), real].into_iter().flatten().collect())
 }
 
 fn synthetic(plan: &Plan, run: &RunDir, round: u32) -> Result<Arm> {
     let (pool, _) = rounds::kept_so_far(plan, run, round)?;
     let ids = pool.samples.iter().map(|sample| sample.id).collect();
-    Ok(Arm { name: rounds::arm(plan, round), data: pool.to_dataset(plan.data.classes), ids })
+    Ok(Arm { name: rounds::arm(plan, round), round, data: pool.to_dataset(plan.data.classes), ids })
 }
 
 /// `count` real training images, drawn by the run's seed: the same for every student.
-fn real_images(plan: &Plan, count: usize) -> Result<Arm> {
+fn real_images(plan: &Plan, count: usize, round: u32) -> Result<Arm> {
     let all = load(&plan.data, Split::Train)?;
     if all.len() < count {
         return Err(Error::input(format!(
@@ -45,5 +47,6 @@ fn real_images(plan: &Plan, count: usize) -> Result<Arm> {
     rows.shuffle(&mut rng(plan.run.seed, Purpose::Subset, 0));
     rows.truncate(count);
     rows.sort_unstable();
-    Ok(Arm { name: "real".into(), data: all.subset(&rows), ids: rows.iter().map(|&row| row as u64).collect() })
+    let ids = rows.iter().map(|&row| row as u64).collect();
+    Ok(Arm { name: "real".into(), round, data: all.subset(&rows), ids })
 }

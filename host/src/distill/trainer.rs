@@ -234,6 +234,7 @@ impl<'a> Trainer<'a> {
         let given = if weigher.needs_history() { self.history.columns(rows) } else { Vec::new() };
         let ids: Vec<u64> = rows.iter().map(|&row| self.arm.ids[row]).collect();
         let weights = weigher.weigh(StepColumns {
+            round: self.arm.round,
             epoch: (self.step / self.batches.steps_per_epoch()) as u32,
             step: self.step,
             classes,
@@ -257,8 +258,9 @@ impl<'a> Trainer<'a> {
         let accuracy = if epoch_over { Some(self.accuracy(curve)?) } else { None };
         let (epoch, loss) = (self.step as f64 / steps as f64, self.running.take());
         self.log.write(self.step, epoch, loss, self.lr(self.step - 1), accuracy)?;
-        if let (Some(accuracy), Some(weigher)) = (accuracy, &mut self.weigher) {
-            let stats = serde_json::json!({ "loss": loss, "accuracy": accuracy }).to_string();
+        if let Some(weigher) = self.weigher.as_mut().filter(|_| epoch_over) {
+            // The accuracy is of real test images: a policy that learnt from it would make a test of them no more.
+            let stats = serde_json::json!({ "loss": loss }).to_string();
             weigher.epoch_end((self.step / steps - 1) as u32, &stats)?;
         }
         let shown = accuracy.map_or(String::new(), |share| format!(", test {:.1} %", 100.0 * share));

@@ -14,6 +14,8 @@ use crate::{Error, Result};
 /// What is known of a training step. Logits are rows × `classes_total`, before softmax, at temperature 1.
 #[derive(Clone, Copy)]
 pub struct StepColumns<'a> {
+    /// The round after which the student is trained, from 0.
+    pub round: u32,
     pub epoch: u32,
     /// Counts over the whole training.
     pub step: u64,
@@ -36,7 +38,7 @@ pub trait Weigher {
     fn save(&mut self) -> Result<Vec<u8>>;
     /// Takes a state back that [`Weigher::save`] gave.
     fn restore(&mut self, state: &[u8]) -> Result<()>;
-    /// An epoch is over; `stats_json` is an object with `loss` and, where measured, `accuracy`.
+    /// An epoch is over; `stats_json` is an object with `loss`, and nothing that was measured on real images.
     fn epoch_end(&mut self, epoch: u32, stats_json: &str) -> Result<()>;
     /// What it used up to now.
     fn usage(&self) -> PolicyUse;
@@ -123,6 +125,7 @@ impl SandboxedWeigher {
         let logits = vec![0.0; env.classes as usize];
         let given = history();
         let step = StepColumns {
+            round: 0,
             epoch: 0,
             step: 0,
             classes: &[0],
@@ -164,7 +167,7 @@ impl Weigher for SandboxedWeigher {
         let source = source(&step);
         let columns = compute(&source, &self.instance.setup().needs)
             .map_err(|reason| Error::failed(format!("weights of step {}: {reason}", step.step)))?;
-        let when = When { round: 0, epoch: step.epoch, step: step.step };
+        let when = When { round: step.round, epoch: step.epoch, step: step.step };
         let mut weights = self.instance.weigh(columns, when)?;
         normalise(&mut weights);
         Ok(weights)

@@ -24,6 +24,7 @@ fn the_trainer_gets_weights_of_mean_one() {
     let env = Env { config_json: "{}".into(), classes: CLASSES as u32, feature_dim: 0, total_steps: 1 };
     let mut weigher = SandboxedWeigher::start(&policy, &env, 0, &Limits::default(), Arc::new(|_, _| {})).unwrap();
     let step = StepColumns {
+        round: 0,
         epoch: 0,
         step: 0,
         classes: &pool.class,
@@ -62,6 +63,7 @@ fn chained_weighers_multiply_and_survive_a_checkpoint() {
     };
     let links = || vec![start("confidence", "{}"), start("aum", r#"{"warm-up": 1}"#), start("focal-kd", "{}")];
     let step = |step| StepColumns {
+        round: 0,
         epoch: step as u32,
         step,
         classes: &pool.class,

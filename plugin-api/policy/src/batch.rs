@@ -23,7 +23,7 @@ pub struct Column {
 pub trait Batch {
     /// How many rows.
     fn rows(&self) -> usize;
-    /// The round of drawing that the images come from, from 0.
+    /// The round, from 0: that in which the images were drawn; of a weigher, that after which the student is trained.
     fn round(&self) -> u32;
     /// The epoch of training, from 0; 0 outside training.
     fn epoch(&self) -> u32;

@@ -48,7 +48,8 @@ pub trait Policy: Sized {
         Vec::new()
     }
 
-    /// Called after each epoch of training with a JSON object: `loss` and, where measured, `accuracy`.
+    /// Called after each epoch of training with a JSON object: `loss`, the mean over the steps since the last line of the
+    /// training log. Later hosts may add figures, none of them measured on real test images.
     fn epoch_end(&mut self, _epoch: u32, _stats_json: &str) -> Result<(), String> {
         Ok(())
     }
