@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::policy::{Grade, divergence};
 use crate::pool::{Pool, Sample};
 use crate::progress::Progress;
-use crate::rounds::{self, ClassFigures, Hard, Lag, lag_file, student_file};
+use crate::rounds::{self, ClassStats, Hard, Lag, lag_file, student_file};
 use crate::run_dir::{RunDir, sha256_file};
 use crate::student::Student;
 use crate::{Context as _, Error, Result};
@@ -70,7 +70,7 @@ fn drawn(plan: &Plan, run: &RunDir, round: u32) -> Result<Vec<u64>> {
 
 /// Counts over held-out images.
 struct Tally {
-    classes: Vec<ClassFigures>,
+    classes: Vec<ClassStats>,
     hardest: Vec<Hard>,
     agree: usize,
     kl: f64,
@@ -78,20 +78,20 @@ struct Tally {
 
 impl Tally {
     fn new(drawn: Vec<u64>) -> Self {
-        let class = |images| ClassFigures { images, ..ClassFigures::default() };
+        let class = |images| ClassStats { images, ..ClassStats::default() };
         Self { classes: drawn.into_iter().map(class).collect(), hardest: Vec::new(), agree: 0, kl: 0.0 }
     }
 
     /// An image with the teacher's and the student's logits.
     fn add(&mut self, sample: &Sample, teacher: &[f32], student: &[f32]) -> Result<()> {
         let class = sample.class as usize;
-        let grades = (Grade::of(teacher, class), Grade::of(student, class), divergence(teacher, student));
-        let (Some(p), Some(q), Some(kl)) = grades else {
+        let (Some(p), Some(q)) = (Grade::of(teacher, class), Grade::of(student, class)) else {
             return Err(Error::failed(format!(
                 "the teacher's or student's logits for image {} are not finite numbers",
                 sample.id
             )));
         };
+        let kl = divergence(teacher, &p, student, &q);
         let found = &mut self.classes[class];
         found.held_out += 1;
         found.teacher_accuracy += f64::from(u8::from(p.correct));
@@ -162,7 +162,7 @@ mod tests {
         assert!(tally.add(&sample(3, 1), &[f32::NAN, 0.0, 0.0], &[1.0, 0.0, 0.0]).is_err());
         let lag = tally.finish(7, "hash".into());
         assert_eq!((lag.seed, lag.held_out, lag.agreement), (7, 3, 2.0 / 3.0));
-        let class = |images, held_out, teacher_accuracy, student_accuracy| ClassFigures {
+        let class = |images, held_out, teacher_accuracy, student_accuracy| ClassStats {
             images,
             held_out,
             teacher_accuracy,

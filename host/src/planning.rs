@@ -5,7 +5,7 @@ use crate::policy::{
     Env, Limits, Policy, PolicyError, PolicyId, PolicyInstance, PolicyUse, Role, Sandbox, to_progress,
 };
 use crate::progress::Progress;
-use crate::rounds::{Draw, Figures, Lag, Planned, lag_file, planned_file, state_file, usage_file};
+use crate::rounds::{Draw, Lag, Planned, Stats, lag_file, planned_file, state_file, usage_file};
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
 
@@ -45,13 +45,13 @@ fn planner(plan: &Plan) -> Option<&PlannerPlan> {
 }
 
 /// What is known before this round.
-fn figures(plan: &Plan, run: &RunDir, round: u32) -> Result<Figures> {
-    let mut figures = Figures {
+fn figures(plan: &Plan, run: &RunDir, round: u32) -> Result<Stats> {
+    let mut figures = Stats {
         round,
         rounds: plan.round_count(),
         guidance: plan.synth.guidance,
         steps: plan.synth.steps as u32,
-        ..Figures::default()
+        ..Stats::default()
     };
     if let Some(before) = round.checked_sub(1) {
         let file = lag_file(before);
@@ -66,8 +66,8 @@ fn figures(plan: &Plan, run: &RunDir, round: u32) -> Result<Figures> {
 }
 
 /// Every class the same, as `uniform-draw` does.
-fn alike(plan: &Plan, figures: &Figures, images: u32) -> Vec<Draw> {
-    let Figures { guidance, steps, first_seed, .. } = *figures;
+fn alike(plan: &Plan, figures: &Stats, images: u32) -> Vec<Draw> {
+    let Stats { guidance, steps, first_seed, .. } = *figures;
     let classes = plan.data.classes as u32;
     let draw =
         |place: u32| Draw { class: place % classes, guidance, steps, seed: first_seed.saturating_add(place.into()) };
@@ -100,7 +100,7 @@ fn ask(
     planner: &PlannerPlan,
     run: &RunDir,
     progress: &Progress,
-    figures: &Figures,
+    figures: &Stats,
     images: u32,
 ) -> Result<(Vec<Draw>, PolicyUse)> {
     let mut instance = start(plan, planner, progress)?;
@@ -122,13 +122,13 @@ fn ask(
 }
 
 /// `plan: round 2 of 4 by weak-classes: 25 12 … images by class, where the student lags most behind in 3 (12.5 %), …`
-fn summary(draws: &[Draw], planner: Option<&PolicyId>, figures: &Figures, classes: usize) -> String {
+fn summary(draws: &[Draw], planner: Option<&PolicyId>, figures: &Stats, classes: usize) -> String {
     const SHOWN: usize = 20;
     let mut counts = vec![0_usize; classes];
     draws.iter().for_each(|draw| counts[draw.class as usize] += 1);
     let shown: Vec<_> = counts.iter().take(SHOWN).map(usize::to_string).collect();
     let more = if classes > SHOWN { " …" } else { "" };
-    let lag = |class: &crate::rounds::ClassFigures| class.teacher_accuracy - class.student_accuracy;
+    let lag = |class: &crate::rounds::ClassStats| class.teacher_accuracy - class.student_accuracy;
     let worst = figures.classes.iter().enumerate().max_by(|a, b| lag(a.1).total_cmp(&lag(b.1)).then(b.0.cmp(&a.0)));
     let why = worst.map_or(String::new(), |(class, found)| {
         format!("; the student lags most in class {class}, by {:.1} %", 100.0 * lag(found))
@@ -145,13 +145,13 @@ fn summary(draws: &[Draw], planner: Option<&PolicyId>, figures: &Figures, classe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::{ClassFigures, Hard};
+    use crate::rounds::{ClassStats, Hard};
 
     #[test]
     fn policies_read_what_the_host_writes() {
-        let class = ClassFigures { images: 7, held_out: 2, teacher_accuracy: 1.0, student_accuracy: 0.5 };
+        let class = ClassStats { images: 7, held_out: 2, teacher_accuracy: 1.0, student_accuracy: 0.5 };
         let hard = Hard { class: 1, guidance: 1.3, steps: 30, seed: 9, kl: 0.25 };
-        let figures = Figures {
+        let figures = Stats {
             round: 1,
             rounds: 3,
             guidance: 1.3,

@@ -9,7 +9,7 @@ use crate::distill::{CACHE_USE_FILE, CacheUse};
 use crate::eval::{ArmResult, Judgement};
 use crate::plan::Plan;
 use crate::policy::PolicyUse;
-use crate::rounds::{self, ClassFigures, Lag, Planned};
+use crate::rounds::{self, ClassStats, Lag, Planned};
 use crate::run_dir::RunDir;
 use crate::select::{Subset, link_usage_file, subset_file, usage_file};
 use crate::{Context as _, Result};
@@ -79,7 +79,7 @@ pub struct RoundFigures {
     /// Of the student of this round with the teacher, on held-out drawn images; the last round has none.
     pub agreement: Option<f64>,
     /// Likewise, by class.
-    pub classes: Vec<ClassFigures>,
+    pub classes: Vec<ClassStats>,
 }
 
 /// How many images there are.

@@ -74,8 +74,8 @@ impl History {
         let logits = teacher.chunks_exact(classes).zip(student.chunks_exact(classes));
         for (&row, (teacher, student)) in rows.iter().zip(logits) {
             let class = self.class[row] as usize;
-            let grades = (Grade::of(teacher, class), Grade::of(student, class), divergence(teacher, student));
-            let (Some(p), Some(q), Some(kl)) = grades else { continue };
+            let (Some(p), Some(q)) = (Grade::of(teacher, class), Grade::of(student, class)) else { continue };
+            let kl = divergence(teacher, &p, student, &q);
             let lag = p.p_class - q.p_class;
             if self.seen[row] == 0.0 {
                 self.class_seen[class] += 1.0;

@@ -312,9 +312,8 @@ impl PolicyInstance {
         stream: u64,
         work: impl FnOnce(&Guests, &mut Store<State>) -> wasmtime::Result<std::result::Result<R, String>>,
     ) -> Result<R> {
-        let policy = self.policy.name();
         if self.poisoned {
-            return Err(PolicyError::Poisoned { policy, call });
+            return Err(PolicyError::Poisoned { policy: self.policy.name(), call });
         }
         self.calls = self.calls.wrapping_add(1);
         self.store.data_mut().restart_random(stream);
@@ -327,10 +326,12 @@ impl PolicyInstance {
                 self.store.data_mut().log.flush();
                 Ok(reply)
             }
-            Ok(Err(message)) => Err(PolicyError::Refused { policy, call, message: clean(&message, MESSAGE) }),
+            Ok(Err(message)) => {
+                Err(PolicyError::Refused { policy: self.policy.name(), call, message: clean(&message, MESSAGE) })
+            }
             Err(error) => {
                 self.poisoned = true;
-                Err(explain(&policy, call, &mut self.store, &self.limits, error))
+                Err(explain(&self.policy.name(), call, &mut self.store, &self.limits, error))
             }
         }
     }

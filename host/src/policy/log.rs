@@ -80,6 +80,9 @@ impl Logger {
 
     /// Ends the line that stdout or stderr began, at the end of a call.
     pub fn flush(&mut self) {
+        if self.partial.is_empty() {
+            return;
+        }
         let line = std::mem::take(&mut self.partial);
         let line = clean(&String::from_utf8_lossy(&line), LINE);
         if !line.trim().is_empty() {

@@ -1,7 +1,7 @@
 //! The choices over a whole batch that a policy leaves to the host. Paid for before they are made.
 
 use limbeck_pool_ops::{self as ops, Points, cost};
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::{ComponentNamedList, Lift, Linker, LinkerInstance, Resource};
 
 use super::imports::{Context, Fallible, burn, lent};
 use super::state::{Lent, State};
@@ -20,37 +20,40 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             choose(context, &batch, &column, price, |points| ops::k_nearest(points, &rows, &candidates, k as usize))
         },
     )?;
-    at.func_wrap(
-        "k-centre",
-        |context: Context, (batch, column, candidates, budget): (Batch, String, Vec<u32>, u32)| {
-            let price = |width| cost::greedy(candidates.len(), budget as usize, width);
-            choose(context, &batch, &column, price, |points| ops::k_centre(points, &candidates, budget as usize))
-        },
-    )?;
-    at.func_wrap(
-        "herding",
-        |context: Context, (batch, column, candidates, budget): (Batch, String, Vec<u32>, u32)| {
-            let price = |width| cost::greedy(candidates.len(), budget as usize, width);
-            choose(context, &batch, &column, price, |points| ops::herding(points, &candidates, budget as usize))
-        },
-    )?;
-    at.func_wrap(
-        "facility-location",
-        |context: Context, (batch, column, candidates, budget): (Batch, String, Vec<u32>, u32)| {
-            let price = |width| cost::pairs(candidates.len(), candidates.len(), width);
-            choose(context, &batch, &column, price, |points| {
-                ops::facility_location(points, &candidates, budget as usize)
-            })
-        },
-    )?;
-    at.func_wrap(
-        "near-duplicates",
-        |context: Context, (batch, column, candidates, cosine): (Batch, String, Vec<u32>, f32)| {
-            let price = |width| cost::pairs(candidates.len(), candidates.len(), width);
-            choose(context, &batch, &column, price, |points| ops::near_duplicates(points, &candidates, cosine))
-        },
-    )?;
+    chosen(&mut at, "k-centre", greedy, |points, rows, budget: u32| ops::k_centre(points, rows, budget as usize))?;
+    chosen(&mut at, "herding", greedy, |points, rows, budget: u32| ops::herding(points, rows, budget as usize))?;
+    chosen(&mut at, "facility-location", every_pair, |points, rows, budget: u32| {
+        ops::facility_location(points, rows, budget as usize)
+    })?;
+    chosen(&mut at, "near-duplicates", every_pair, |points, rows, cosine: f32| {
+        ops::near_duplicates(points, rows, cosine)
+    })?;
     at.func_wrap("top-per-class", top_per_class)
+}
+
+/// Links a choice among candidates by a parameter; its price depends on how many there are, the parameter, and the width.
+fn chosen<P>(
+    at: &mut LinkerInstance<State>,
+    name: &str,
+    price: fn(usize, P, usize) -> u64,
+    operation: fn(&Points<'_>, &[u32], P) -> Result<Vec<u32>, ops::Error>,
+) -> wasmtime::Result<()>
+where
+    P: Copy + 'static,
+    (Batch, String, Vec<u32>, P): ComponentNamedList + Lift,
+{
+    at.func_wrap(name, move |context: Context, (batch, column, candidates, parameter): (Batch, String, Vec<u32>, P)| {
+        let price = |width| price(candidates.len(), parameter, width);
+        choose(context, &batch, &column, price, |points| operation(points, &candidates, parameter))
+    })
+}
+
+fn greedy(candidates: usize, budget: u32, width: usize) -> u64 {
+    cost::greedy(candidates, budget as usize, width)
+}
+
+fn every_pair<P>(candidates: usize, _: P, width: usize) -> u64 {
+    cost::pairs(candidates, candidates, width)
 }
 
 fn choose(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Figures;
+use super::Stats;
 use crate::plan::Plan;
 use crate::policy::PolicyId;
 use crate::run_dir::RunDir;
@@ -25,7 +25,7 @@ pub struct Planned {
     /// `None` where the recipe names no planner: every class the same.
     pub planner: Option<PolicyId>,
     /// What the planner knew.
-    pub figures: Figures,
+    pub figures: Stats,
     /// No round up to this one has used this seed or any after it.
     pub next_seed: u64,
     pub class: Vec<u32>,
@@ -41,7 +41,7 @@ pub fn planned_file(round: u32) -> String {
 
 impl Planned {
     /// Draws planned from these figures, by this planner.
-    pub fn new(planner: Option<PolicyId>, figures: Figures, draws: &[Draw]) -> Self {
+    pub fn new(planner: Option<PolicyId>, figures: Stats, draws: &[Draw]) -> Self {
         let after = draws.iter().map(|draw| draw.seed.saturating_add(1)).max().unwrap_or(0);
         Self {
             planner,
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn free_seeds_come_after_all_that_were_used() {
         let draw = |seed| Draw { class: 0, guidance: 1.0, steps: 1, seed };
-        let figures = Figures { first_seed: 5, ..Figures::default() };
+        let figures = Stats { first_seed: 5, ..Stats::default() };
         assert_eq!(Planned::new(None, figures.clone(), &[draw(9), draw(2)]).next_seed, 10);
         assert_eq!(Planned::new(None, figures.clone(), &[draw(1)]).next_seed, 5);
         assert_eq!(Planned::new(None, figures, &[draw(u64::MAX)]).next_seed, u64::MAX);

@@ -6,51 +6,10 @@ mod kept;
 
 pub use draws::{Draw, Draws, Planned, planned_file};
 pub use kept::{kept, kept_so_far, split};
+/// What a planner is told, as its SDK declares it.
+pub use limbeck_policy::{ClassStats, Hard, Stats};
 
 use serde::{Deserialize, Serialize};
-
-/// What a planner is told: `limbeck_policy::Stats` as the host writes it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Figures {
-    /// The round to plan, from 0.
-    pub round: u32,
-    pub rounds: u32,
-    /// The recipe's.
-    pub guidance: f32,
-    /// The recipe's.
-    pub steps: u32,
-    /// No round has used it or any after it.
-    pub first_seed: u64,
-    /// One a class; none before the first student.
-    pub classes: Vec<ClassFigures>,
-    /// The farthest first.
-    pub hardest: Vec<Hard>,
-}
-
-/// How student and teacher stand on one class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ClassFigures {
-    /// Drawn so far.
-    pub images: u64,
-    /// Kept so far that no student learnt from: the two shares are of these, and 0 where there are none.
-    pub held_out: u64,
-    pub teacher_accuracy: f64,
-    pub student_accuracy: f64,
-}
-
-/// A held-out image and how it was drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Hard {
-    pub class: u32,
-    pub guidance: f32,
-    pub steps: u32,
-    pub seed: u64,
-    /// KL(p‖q) in nats, of teacher and student at temperature 1.
-    pub kl: f64,
-}
 
 /// Where the student of a round lags, on held-out drawn images: the content of `rounds/round-RRR-lag.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,7 +22,7 @@ pub struct Lag {
     /// The share of held-out images on which teacher and student see the same class, and their mean KL(p‖q) in nats.
     pub agreement: f64,
     pub mean_kl: f64,
-    pub classes: Vec<ClassFigures>,
+    pub classes: Vec<ClassStats>,
     pub hardest: Vec<Hard>,
 }
 

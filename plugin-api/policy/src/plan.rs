@@ -29,6 +29,8 @@ pub struct Stats {
 pub struct ClassStats {
     /// Images of the class that were drawn.
     pub images: u64,
+    /// Those of them that were kept and that no student learnt from: the two shares are of these, and 0 where there are none.
+    pub held_out: u64,
     /// The share of the class's held-out images of which the teacher sees the class, 0..=1.
     pub teacher_accuracy: f64,
     /// The share of the class's held-out images of which the student sees the class, 0..=1.

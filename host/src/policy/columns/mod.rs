@@ -3,7 +3,8 @@
 //! `p` is the teacher's softmax, `q` the student's, `y` the intended class, `C` the number of classes. Logarithms are
 //! natural; sums run in f64 with one `exp` on every machine, so that the same logits give the same columns everywhere.
 //! Rows of `teacher.max-prob`, `margin`, `entropy`, `p-class`, `correct`, `rank-class` and `loss` cost C exponentials
-//! together, `kl` 2 C more; everything else is a copy. Meanings and ranges are listed in `limbeck_policy::column`.
+//! together, `student.…` likewise, `probs` C more each, `kl` C more than those of both; everything else is a copy. Meanings and
+//! ranges are listed in `limbeck_policy::column`.
 
 mod rows;
 mod softmax;
@@ -205,20 +206,24 @@ impl<'a> Source<'a> {
 pub fn compute(source: &Source, needs: &[String]) -> Result<Columns, String> {
     source.check()?;
     let mut columns = Columns { rows: source.class.len(), columns: Vec::with_capacity(needs.len()) };
-    let graded = |model: &str| SCALARS.iter().any(|scalar| needs.iter().any(|n| n.strip_prefix(model) == Some(scalar)));
-    let grade = |who, logits: Option<&[f32]>| match logits {
-        Some(logits) => grades(who, logits, source).map(Some),
-        None => Ok(None),
+    let grade = |who: &str, logits: Option<&[f32]>| {
+        let graded = |name: &String| {
+            let of_model = name.strip_prefix(who).and_then(|rest| rest.strip_prefix('.'));
+            name == "kl" || of_model.is_some_and(|column| column == "probs" || SCALARS.contains(&column))
+        };
+        let wanted = logits.filter(|_| needs.iter().any(graded));
+        wanted.map(|logits| grades(who, logits, source)).transpose()
     };
-    let teacher = if graded("teacher.") { grade("teacher", source.teacher)? } else { None };
-    let student = if graded("student.") { grade("student", source.student)? } else { None };
+    let teacher = grade("teacher", source.teacher)?;
+    let student = grade("student", source.student)?;
 
     for name in needs {
         let found = match name.split_once('.') {
             Some(("teacher", "features")) => source.features.map(|(f, width)| (width, Numbers::F32(f.to_vec()))),
-            Some(("teacher", rest)) => column_of("teacher", rest, source.teacher, teacher.as_deref(), source.classes)?,
-            Some(("student", rest)) => column_of("student", rest, source.student, student.as_deref(), source.classes)?,
-            _ => plain(name, source)?.map(|numbers| (1, numbers)),
+            Some(("teacher", rest)) => column_of(rest, source.teacher, teacher.as_deref(), source.classes),
+            Some(("student", rest)) => column_of(rest, source.student, student.as_deref(), source.classes),
+            None if name == "kl" => kl(source, teacher.as_deref(), student.as_deref()).map(|kl| (1, Numbers::F32(kl))),
+            _ => plain(name, source).map(|numbers| (1, numbers)),
         };
         let computed = found.map(|(width, numbers)| Column { name: name.clone(), width, numbers });
         let given = || source.given.iter().find(|column| column.name == *name);
@@ -245,20 +250,14 @@ fn not_finite(who: &str, id: u64) -> String {
 }
 
 fn column_of(
-    who: &str,
     scalar: &str,
     logits: Option<&[f32]>,
     grades: Option<&[Grade]>,
     classes: usize,
-) -> Result<Option<(usize, Numbers)>, String> {
-    let Some(logits) = logits else { return Ok(None) };
+) -> Option<(usize, Numbers)> {
     match scalar {
-        "logits" => return Ok(Some((classes, Numbers::F32(logits.to_vec())))),
-        "probs" => {
-            let probabilities =
-                probabilities(logits, classes).ok_or_else(|| format!("the {who}'s logits are not finite numbers"))?;
-            return Ok(Some((classes, Numbers::F32(probabilities))));
-        }
+        "logits" => return Some((classes, Numbers::F32(logits?.to_vec()))),
+        "probs" => return Some((classes, Numbers::F32(probabilities(logits?, classes, grades?)))),
         _ => {}
     }
     let pick: fn(&Grade) -> f64 = match scalar {
@@ -269,29 +268,23 @@ fn column_of(
         "correct" => |g| f64::from(u8::from(g.correct)),
         "rank-class" => |g| f64::from(g.rank),
         "loss" => |g| g.loss,
-        _ => return Ok(None),
+        _ => return None,
     };
-    Ok(grades.map(|grades| (1, Numbers::F32(grades.iter().map(|grade| pick(grade) as f32).collect()))))
+    Some((1, Numbers::F32(grades?.iter().map(|grade| pick(grade) as f32).collect())))
 }
 
-fn plain(name: &str, source: &Source) -> Result<Option<Numbers>, String> {
-    Ok(match name {
+fn plain(name: &str, source: &Source) -> Option<Numbers> {
+    match name {
         "class" => Some(Numbers::U64(source.class.iter().map(|&class| class.into()).collect())),
         "id" => Some(Numbers::U64(source.id.to_vec())),
-        "kl" => match (source.teacher, source.student) {
-            (Some(teacher), Some(student)) => Some(Numbers::F32(kl(teacher, student, source)?)),
-            _ => None,
-        },
         _ => None,
-    })
+    }
 }
 
-fn kl(teacher: &[f32], student: &[f32], source: &Source) -> Result<Vec<f32>, String> {
-    let rows = teacher.chunks_exact(source.classes).zip(student.chunks_exact(source.classes)).zip(source.id);
-    rows.map(|((teacher, student), id)| {
-        divergence(teacher, student).map(|kl| kl as f32).ok_or_else(|| not_finite("teacher's or student", *id))
-    })
-    .collect()
+fn kl(source: &Source, teacher: Option<&[Grade]>, student: Option<&[Grade]>) -> Option<Vec<f32>> {
+    let teachers = source.teacher?.chunks_exact(source.classes).zip(teacher?);
+    let students = source.student?.chunks_exact(source.classes).zip(student?);
+    Some(teachers.zip(students).map(|((z, p), (other, q))| divergence(z, p, other, q) as f32).collect())
 }
 
 #[cfg(test)]
