@@ -230,6 +230,9 @@ pub struct PolicyReplayArgs {
     /// How many images to keep: a count such as 500, or a share such as 0.5. Default: as the run.
     #[arg(long, value_name = "COUNT|SHARE")]
     pub keep: Option<String>,
+    /// Which round of a run with rounds, from 0. Default: the last.
+    #[arg(long)]
+    pub round: Option<u32>,
     /// Also write a page with charts and images, which needs nothing else.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

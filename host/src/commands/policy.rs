@@ -93,7 +93,7 @@ fn replay(file: &Path, args: &PolicyReplayArgs, progress: &Progress) -> Result<(
         pairs => Some(config(pairs)?),
     };
     let kept: Kept<Plan> = Kept::open(&args.run)?;
-    let request = Request { policy: file.to_owned(), config, keep };
+    let request = Request { policy: file.to_owned(), config, keep, round: args.round };
     let replay = replay::replay(&kept.plan, &kept.run, &request, progress)?;
     replay.lines().iter().for_each(|line| progress.data(line));
     if let Some(page) = &args.html {

@@ -118,7 +118,8 @@ pub struct SelectConfig {
     #[serde(default)]
     pub chain: Vec<LinkConfig>,
     /// A finished student (`checkpoints/…/student.safetensors` of an earlier run): gives policies the columns `student.…`
-    /// and `kl`. Default: none.
+    /// and `kl`. Default: none, and with `[rounds]` that of the first seed after the round before. In the first round there is
+    /// none yet: a policy that asks for these columns then lets the first images stay, as many as it may keep.
     pub student: Option<PathBuf>,
     /// The history that an earlier training over the same images left (`history/….safetensors` of a run with the same
     /// `[synth]` and seed): gives policies the columns `history.…`. Default: none.

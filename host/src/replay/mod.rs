@@ -9,13 +9,11 @@ use serde::Deserialize;
 use crate::plan::{Keep, Plan, WeigherPlan};
 use crate::policy::{Env, Limits, Policy, PolicyUse, Role, Sandbox};
 use crate::progress::Progress;
+use crate::rounds;
 use crate::run_dir::RunDir;
 pub use crate::select::Decision;
-use crate::select::{Subset, replay_selection, replay_weights};
+use crate::select::{Subset, is_of_student, replay_selection, replay_weights, student_after};
 use crate::{Error, Result};
-
-/// The round that is replayed.
-const ROUND: u32 = 0;
 
 /// What to replay.
 #[derive(Clone, Debug)]
@@ -26,11 +24,16 @@ pub struct Request {
     pub config: Option<serde_json::Value>,
     /// How many images to keep. `None`: as many as the run.
     pub keep: Option<Keep>,
+    /// Which round to replay, from 0. `None`: the last.
+    pub round: Option<u32>,
 }
 
 /// What a policy would have done, beside what was done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replay {
+    /// Which round it is of, and how many the run has.
+    pub round: u32,
+    pub rounds: u32,
     /// What it used, over all its roles.
     pub used: PolicyUse,
     /// Where it scores or selects.
@@ -49,7 +52,7 @@ pub struct Selection {
     pub now: Vec<Decision>,
 }
 
-/// The weights of the images that the run kept.
+/// The weights of the images that the students learnt from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// The weigher of the run, if it had one.
@@ -73,35 +76,49 @@ pub fn replay(plan: &Plan, run: &RunDir, request: &Request, progress: &Progress)
             request.policy.display()
         )));
     }
-    let subset = Subset::read(run, ROUND)?;
-    let mut replay = Replay { used: PolicyUse::default(), selection: None, weights: None };
+    let rounds = plan.round_count();
+    let round = request.round.unwrap_or(rounds - 1);
+    if round >= rounds {
+        let last = rounds - 1;
+        return Err(Error::input(format!("the run has no round {round}: name one from 0 to {last} (`--round`)")));
+    }
+    let subset = Subset::read(run, round)?;
+    let mut replay = Replay { round, rounds, used: PolicyUse::default(), selection: None, weights: None };
     if selects {
-        let plan = selecting(plan, run, &policy, request, progress)?;
-        let (now, used) = replay_selection(&plan, run, progress)?;
+        let plan = selecting(plan, run, &policy, request, round, progress)?;
+        let (now, used) = replay_selection(&plan, run, round, progress)?;
         replay.used = used.unwrap_or_default();
         let before = subset.policy.as_ref().map(|policy| policy.name.clone());
-        replay.selection = Some(Selection { before, then: subset.decisions.clone(), now: now.decisions });
+        replay.selection = Some(Selection { before, then: subset.decisions, now: now.decisions });
     }
     if weighs {
-        let (plan, weigher) = weighing(plan, run, &policy, request, progress)?;
-        let (now, used) = replay_weights(&plan, run, &weigher, &subset.kept, progress)?;
-        let (before, then) = weights_of(&plan, run, &subset.kept)?;
+        let (plan, weigher) = weighing(&plan.training_in(round), run, &policy, request, round, progress)?;
+        let (ids, now, used) = replay_weights(&plan, run, &weigher, round, progress)?;
+        let (before, then) = weights_of(&plan, run, round, &ids)?;
         let now = now.into_iter().map(f64::from).collect();
-        replay.weights = Some(Weights { before, ids: subset.kept, then, now });
+        replay.weights = Some(Weights { before, ids, then, now });
         replay.used = joined(replay.used, used);
     }
     Ok(replay)
 }
 
 /// The plan as if it named this policy under `select`.
-fn selecting(plan: &Plan, run: &RunDir, policy: &Policy, request: &Request, progress: &Progress) -> Result<Plan> {
+fn selecting(
+    plan: &Plan,
+    run: &RunDir,
+    policy: &Policy,
+    request: &Request,
+    round: u32,
+    progress: &Progress,
+) -> Result<Plan> {
     let same = plan.inputs.get("select.policy").is_some_and(|input| input.sha256 == policy.sha256());
     let config = config(request, same.then_some(&plan.select.config));
     let mut plan = plan.clone();
     plan.select.policy = Some(request.policy.clone());
     plan.select.config = config.clone();
     plan.select.keep = request.keep.unwrap_or(plan.select.keep);
-    know_the_student(&mut plan, run, policy, &config, progress)?;
+    // In a run with rounds that of the round before, as when it was selected; in the first, that which came of it.
+    know_the_student(&mut plan, run, policy, &config, round.saturating_sub(1), progress)?;
     Ok(plan)
 }
 
@@ -111,14 +128,16 @@ fn weighing(
     run: &RunDir,
     policy: &Policy,
     request: &Request,
+    round: u32,
     progress: &Progress,
 ) -> Result<(Plan, WeigherPlan)> {
     let same = plan.inputs.get("distill.weigher.policy").is_some_and(|input| input.sha256 == policy.sha256());
     let of_run = plan.distill.weigher.as_ref().map(|weigher| &weigher.config).filter(|_| same);
     let config = config(request, of_run);
     let mut plan = plan.clone();
-    know_the_student(&mut plan, run, policy, &config, progress)?;
-    let history = first_seed(&plan).map(|seed| run.join(&format!("history/synthetic-seed-{seed}.safetensors")));
+    know_the_student(&mut plan, run, policy, &config, round, progress)?;
+    let arm = rounds::arm(&plan, round);
+    let history = plan.distill.seeds.first().map(|seed| run.join(&format!("history/{arm}-seed-{seed}.safetensors")));
     plan.select.history = history.filter(|file| file.exists());
     Ok((plan, WeigherPlan { policy: request.policy.clone(), config }))
 }
@@ -128,34 +147,29 @@ fn config(request: &Request, of_run: Option<&serde_json::Value>) -> serde_json::
     request.config.clone().or_else(|| of_run.cloned()).unwrap_or_else(empty)
 }
 
-fn first_seed(plan: &Plan) -> Option<u64> {
-    plan.distill.seeds.first().copied()
-}
-
-/// Names the run's own student where the policy reads columns of a student and the plan names none. It takes a moment to
-/// ask it, so it is asked only then.
+/// Names the run's own student after `round` where the policy reads columns of a student and the plan names none. It takes
+/// a moment to ask it, so it is asked only then.
 fn know_the_student(
     plan: &mut Plan,
     run: &RunDir,
     policy: &Policy,
     config: &serde_json::Value,
+    round: u32,
     progress: &Progress,
 ) -> Result<()> {
     let env =
         Env { config_json: config.to_string(), classes: plan.data.classes as u32, feature_dim: 0, total_steps: 1 };
     let log = crate::policy::to_progress(progress, &policy.stem());
     let instance = policy.start(&env, plan.run.seed, &Limits::from(&plan.limits), log)?;
-    let of_student = |name: &String| name == "kl" || name.starts_with("student.");
-    if plan.select.student.is_some() || !instance.setup().needs.iter().any(of_student) {
-        return Ok(());
+    let reads_it = instance.setup().needs.iter().any(|column| is_of_student(column));
+    if plan.select.student.is_none() && reads_it {
+        plan.select.student = Some(student_after(plan, run, round)).filter(|file| file.exists());
     }
-    let file = |seed| run.join(&format!("checkpoints/synthetic/seed-{seed}/student.safetensors"));
-    plan.select.student = first_seed(plan).map(file).filter(|file| file.exists());
     Ok(())
 }
 
 /// What the run's weigher gave to these images on average; 1 each where it had none.
-fn weights_of(plan: &Plan, run: &RunDir, ids: &[u64]) -> Result<(Option<String>, Vec<f64>)> {
+fn weights_of(plan: &Plan, run: &RunDir, round: u32, ids: &[u64]) -> Result<(Option<String>, Vec<f64>)> {
     #[derive(Deserialize)]
     struct MeanWeights {
         ids: Vec<u64>,
@@ -165,7 +179,9 @@ fn weights_of(plan: &Plan, run: &RunDir, ids: &[u64]) -> Result<(Option<String>,
     let mut name = None;
     let mut sums = std::collections::BTreeMap::<u64, (f64, f64)>::new();
     for seed in &plan.distill.seeds {
-        let Some(weights) = run.read_json::<MeanWeights>(&format!("weights/synthetic-seed-{seed}.json"))? else {
+        let Some(weights) =
+            run.read_json::<MeanWeights>(&format!("weights/{}-seed-{seed}.json", rounds::arm(plan, round)))?
+        else {
             continue;
         };
         name = Some(weights.policy.name);

@@ -10,6 +10,9 @@ impl Replay {
     pub fn lines(&self) -> Vec<String> {
         let mib = self.used.peak_memory_bytes as f64 / f64::from(1 << 20);
         let mut lines = vec![format!("policy     {} {}", self.used.name, self.used.version)];
+        if self.rounds > 1 {
+            lines.push(format!("round      {} of 0 to {}", self.round, self.rounds - 1));
+        }
         lines.extend(self.selection.iter().flat_map(Selection::lines));
         lines.extend(self.weights.iter().flat_map(Weights::lines));
         lines.push(format!("used       {} units of fuel in {} calls, {mib:.1} MiB", self.used.fuel, self.used.calls));

@@ -27,6 +27,14 @@ pub fn without_policy(ids: &[u64], budget: usize) -> Vec<Verdict> {
     rank.into_iter().map(|rank| verdict((rank, rank < budget))).collect()
 }
 
+/// What a policy that asks for a student decides before there is one: likewise.
+pub fn without_student(ids: &[u64], budget: usize) -> Vec<Verdict> {
+    let reason =
+        |kept| if kept { "no student yet to judge by" } else { "over the budget, and no student yet to judge by" };
+    let verdicts = without_policy(ids, budget).into_iter();
+    verdicts.map(|verdict| Verdict { reason: reason(verdict.kept).into(), ..verdict }).collect()
+}
+
 /// Keeps the `budget` rows of the highest scores; vetoed rows never, even if room is left. Equal scores go by id.
 ///
 /// The reply was checked: one finite score a row, vetoes in range.

@@ -154,6 +154,18 @@ impl PoolGrades {
         }
     }
 
+    /// Adds those of more images by the same teacher.
+    pub fn extend(&mut self, more: Self) {
+        self.logits.extend(more.logits);
+        self.features = match (self.features.take(), more.features) {
+            (Some((mut all, width)), Some((features, _))) => {
+                all.extend(features);
+                Some((all, width))
+            }
+            _ => None,
+        };
+    }
+
     /// These grades with the pool's classes, ids and provenance.
     pub fn source(&self, pool: &Pool) -> Result<PoolColumns<'_>> {
         let samples = &pool.samples;

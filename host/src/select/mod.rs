@@ -6,8 +6,10 @@ mod grades;
 mod policy;
 mod proxy;
 mod replay;
+mod student;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
@@ -16,13 +18,14 @@ use crate::backend::{Classifier, ClassifierInfo, open_teacher};
 use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::progress::Progress;
-use crate::run_dir::{RunDir, sha256_bytes};
+use crate::run_dir::{RunDir, sha256_bytes, sha256_file};
 use crate::{Context as _, Error, Result};
 
 pub use crate::policy::{PolicyId, PolicyUse};
 use decide::Verdict;
 use policy::Link;
 pub use replay::{replay_selection, replay_weights};
+pub use student::{is_of_student, student_after};
 
 /// What stays of a round, and why the rest does not. The same pool, teacher, policy and seed give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,14 +121,17 @@ pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device, roun
 /// are grades by the same teacher; what is there from other inputs is made again.
 pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTeacher<'_>, round: u32) -> Result<()> {
     let grades_key = grades::key(plan, run, round)?;
-    let key = key(plan, &grades_key);
+    let last_student = student::of_last_round(plan, run, round);
+    let key = key(plan, &grades_key, last_student.as_deref())?;
     if run.read_json::<Subset>(&subset_file(round))?.is_some_and(|subset| subset.key == key) {
         progress.note("select: done before");
         return Ok(());
     }
     let pool = Pool::read(run, round)?;
     let grades = grades::of_pool(plan, run, &pool, round, &grades_key, progress, teacher)?;
-    let source = grades.source(&pool)?.with(proxy::known(plan, &pool, progress)?);
+    let source = grades.source(&pool)?;
+    let plan = &student::if_asked_for(plan, last_student, &source.columns(), progress)?;
+    let source = source.with(proxy::known(plan, &pool, progress)?);
     let budget = plan.select.keep.of(pool.samples.len());
     let (verdicts, used) = match only(plan) {
         Some(link) => {
@@ -151,7 +157,7 @@ pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTea
 }
 
 /// Everything that a decision depends on, beyond the program itself.
-fn key(plan: &Plan, grades_key: &str) -> String {
+fn key(plan: &Plan, grades_key: &str, last_student: Option<&Path>) -> Result<String> {
     let files = ["policy", "student", "history", "external"];
     let hash = |name| plan.inputs.get(&format!("select.{name}")).map_or("", |input| &input.sha256);
     let files = files.map(hash).join("\n");
@@ -162,8 +168,9 @@ fn key(plan: &Plan, grades_key: &str) -> String {
         let sha256 = plan.inputs.get(&format!("select.chain.{place}.policy")).map_or("", |input| &input.sha256);
         format!("\n{sha256}\n{:?}\n{:?}\n{}", link.role, link.keep, link.config)
     });
-    let parts = parts + &chain.collect::<String>();
-    sha256_bytes(parts.as_bytes())
+    let last_student = last_student.map(sha256_file).transpose()?.unwrap_or_default();
+    let parts = parts + &chain.collect::<String>() + &last_student;
+    Ok(sha256_bytes(parts.as_bytes()))
 }
 
 fn subset(source: &grades::PoolColumns, verdicts: Vec<Verdict>) -> Result<Subset> {

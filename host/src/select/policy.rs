@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::PolicyUse;
-use super::decide::{Verdict, by_score, by_selection};
+use super::decide::{Verdict, by_score, by_selection, without_student};
 use super::grades::given;
 use super::proxy::Known;
+use super::student::{closes_the_loop, is_of_student};
 use crate::plan::Plan;
 use crate::policy::{
     Columns, Env, Limits, Policy, PolicyError, PolicyInstance, Role, Sandbox, Scores, Source, Veto, When, compute,
@@ -39,6 +40,7 @@ pub fn decide(
     let when = When { round, ..When::default() };
     let (mut instance, role) = start(plan, link, source, progress)?;
     let verdicts = match role {
+        _ if waits_for_a_student(plan, &instance, source) => without_student(source.id, budget),
         Role::Scorer => {
             let scores = score(&mut instance, source, when, progress)?;
             by_score(&scores, source.id, &instance.setup().reasons, budget)
@@ -69,12 +71,42 @@ pub fn check(plan: &Plan, link: &Link<'_>, features: Option<usize>, known: &Know
     start(plan, link, &nothing, progress).map(drop)
 }
 
+/// The columns that a policy asks for where it will be given `source`.
+pub fn needs(plan: &Plan, link: &Link<'_>, source: &Source, progress: &Progress) -> Result<Vec<String>> {
+    let policy = Policy::open(&Sandbox::shared()?, link.file)?;
+    Ok(instance(plan, link, &policy, source, progress)?.setup().needs.clone())
+}
+
+/// Whether a policy asks for columns of a student that only the rounds to come will have.
+fn waits_for_a_student(plan: &Plan, instance: &PolicyInstance, source: &Source) -> bool {
+    let none_yet = closes_the_loop(plan) && source.student.is_none();
+    none_yet && instance.setup().needs.iter().any(|column| is_of_student(column))
+}
+
 fn start(plan: &Plan, link: &Link<'_>, source: &Source, progress: &Progress) -> Result<(PolicyInstance, Role)> {
     let policy = Policy::open(&Sandbox::shared()?, link.file)?;
     let role = match link.role {
         Some(role) => policy.role(&[role])?,
         None => policy.role(&[Role::Scorer, Role::Selector])?,
     };
+    let instance = instance(plan, link, &policy, source, progress)?;
+    let mut needs = instance.setup().needs.clone();
+    if waits_for_a_student(plan, &instance, source) {
+        needs.retain(|column| !is_of_student(column));
+    }
+    // An empty window shows whether every column is there, before any work is done.
+    compute(&source.window(0..0), &needs)
+        .map_err(|reason| PolicyError::BadColumns { policy: link.file.display().to_string(), reason })?;
+    Ok((instance, role))
+}
+
+fn instance(
+    plan: &Plan,
+    link: &Link<'_>,
+    policy: &Policy,
+    source: &Source,
+    progress: &Progress,
+) -> Result<PolicyInstance> {
     let env = Env {
         config_json: link.config.to_string(),
         classes: source.classes as u32,
@@ -82,11 +114,7 @@ fn start(plan: &Plan, link: &Link<'_>, source: &Source, progress: &Progress) -> 
         total_steps: 0,
     };
     let log = to_progress(progress, &policy.stem());
-    let instance = policy.start(&env, plan.run.seed, &Limits::from(&plan.limits), log)?;
-    // An empty window shows whether every column is there, before any work is done.
-    compute(&source.window(0..0), &instance.setup().needs)
-        .map_err(|reason| PolicyError::BadColumns { policy: link.file.display().to_string(), reason })?;
-    Ok((instance, role))
+    Ok(policy.start(&env, plan.run.seed, &Limits::from(&plan.limits), log)?)
 }
 
 fn columns(instance: &PolicyInstance, source: &Source) -> Result<Columns> {

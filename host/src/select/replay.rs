@@ -9,37 +9,36 @@ use crate::plan::{Plan, WeigherPlan};
 use crate::policy::{Env, Limits, Policy, PolicyError, Role, Sandbox, When, compute, normalise, to_progress};
 use crate::pool::Pool;
 use crate::progress::Progress;
+use crate::rounds;
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
 
-/// The round that is replayed: the only one, or the first of several.
-const ROUND: u32 = 0;
-
-/// What the policy of `plan` would keep of a run, which was selected by another plan.
-pub fn replay_selection(plan: &Plan, run: &RunDir, progress: &Progress) -> Result<(Subset, Option<PolicyUse>)> {
-    let (pool, grades) = graded(plan, run, progress)?;
+/// What the policy of `plan` would keep of a round, which was selected by another plan.
+pub fn replay_selection(
+    plan: &Plan,
+    run: &RunDir,
+    round: u32,
+    progress: &Progress,
+) -> Result<(Subset, Option<PolicyUse>)> {
+    let (pool, grades) = graded(plan, run, round, progress)?;
     let source = grades.source(&pool)?.with(proxy::known(plan, &pool, progress)?);
     let budget = plan.select.keep.of(pool.samples.len());
     let link = only(plan).ok_or_else(|| Error::failed("no policy to replay"))?;
-    let (verdicts, usage) = policy::decide(plan, &link, &source.columns(), budget, ROUND, progress)?;
+    let (verdicts, usage) = policy::decide(plan, &link, &source.columns(), budget, round, progress)?;
     Ok((Subset { policy: Some(usage.id()), ..subset(&source, verdicts)? }, Some(usage)))
 }
 
-/// The weights of mean 1 that a weigher would give to the images `kept`, batch by batch in the order of ids, as in the last
-/// epoch of the training that is done: with the columns of the student and of the history that `plan` names under
-/// `select`, of which the images are not varied as they are in training.
+/// The weights of mean 1 that a weigher would give to the images that the students after a round learnt from, and their
+/// ids; batch by batch in the order of ids, as in the last epoch of the training that is done: with the columns of the
+/// student and of the history that `plan` names under `select`, of which the images are not varied as they are in training.
 pub fn replay_weights(
     plan: &Plan,
     run: &RunDir,
     weigher: &WeigherPlan,
-    kept: &[u64],
+    round: u32,
     progress: &Progress,
-) -> Result<(Vec<f32>, PolicyUse)> {
-    let (mut pool, grades) = graded(plan, run, progress)?;
-    let wanted: BTreeSet<u64> = kept.iter().copied().collect();
-    let rows = pool.samples.iter().enumerate().filter(|(_, sample)| wanted.contains(&sample.id)).map(|(row, _)| row);
-    let grades = grades.of_rows(&rows.collect::<Vec<_>>());
-    pool.samples.retain(|sample| wanted.contains(&sample.id));
+) -> Result<(Vec<u64>, Vec<f32>, PolicyUse)> {
+    let (pool, grades) = learnt(plan, run, round, progress)?;
     let columns = grades.source(&pool)?.with(proxy::known(plan, &pool, progress)?);
     let source = columns.columns();
 
@@ -61,24 +60,41 @@ pub fn replay_weights(
         let window = source.window(start..rows.min(start + batch));
         let columns = compute(&window, &instance.setup().needs)
             .map_err(|reason| PolicyError::BadColumns { policy: policy.path().display().to_string(), reason })?;
-        let when = When { round: ROUND, epoch: last, step: u64::from(last) * steps + step as u64 };
+        let when = When { round, epoch: last, step: u64::from(last) * steps + step as u64 };
         let mut batch = instance.weigh(columns, when)?;
         normalise(&mut batch);
         weights.extend(batch);
     }
-    Ok((weights, instance.usage()))
+    let ids = pool.samples.iter().map(|sample| sample.id).collect();
+    Ok((ids, weights, instance.usage()))
 }
 
-/// The pool and the grades that were kept beside it.
-fn graded(plan: &Plan, run: &RunDir, progress: &Progress) -> Result<(Pool, PoolGrades)> {
-    let pool = Pool::read(run, ROUND)?;
+/// The images that the students after a round learnt from, and the grades that were kept beside them.
+fn learnt(plan: &Plan, run: &RunDir, round: u32, progress: &Progress) -> Result<(Pool, PoolGrades)> {
+    let (learnt, _) = rounds::kept_so_far(plan, run, round)?;
+    let wanted: BTreeSet<u64> = learnt.samples.iter().map(|sample| sample.id).collect();
+    let of_round = |round| {
+        let (pool, grades) = graded(plan, run, round, progress)?;
+        let rows = pool.samples.iter().enumerate().filter(|(_, sample)| wanted.contains(&sample.id));
+        Ok::<_, Error>(grades.of_rows(&rows.map(|(row, _)| row).collect::<Vec<_>>()))
+    };
+    let mut grades = of_round(0)?;
+    for later in 1..=round {
+        grades.extend(of_round(later)?);
+    }
+    Ok((learnt, grades))
+}
+
+/// The pool of a round and the grades that were kept beside it.
+fn graded(plan: &Plan, run: &RunDir, round: u32, progress: &Progress) -> Result<(Pool, PoolGrades)> {
+    let pool = Pool::read(run, round)?;
     let none = || -> Result<Box<dyn Classifier>> {
         Err(Error::input(format!(
             "`{}` has no grades of this teacher: run `limbeck select` first",
             run.path().display()
         )))
     };
-    let key = grades::key(plan, run, ROUND)?;
-    let grades = grades::of_pool(plan, run, &pool, ROUND, &key, progress, &none)?;
+    let key = grades::key(plan, run, round)?;
+    let grades = grades::of_pool(plan, run, &pool, round, &key, progress, &none)?;
     Ok((pool, grades))
 }

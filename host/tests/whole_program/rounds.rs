@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::resume::check_kills;
-use crate::support::{dist, finish, json, limbeck, results, run};
+use crate::support::{LIMBECK, dist, finish, json, limbeck, results, run};
 
 /// Three small rounds of the digits' recipe into `out`, with `more` on top.
 fn rounds(out: &Path, more: &[&str]) -> Command {
@@ -91,6 +91,42 @@ fn one_uniform_round_is_a_run_without_rounds() {
     assert!(results(&plain)[student] == results(&planned)[student], "the same images teach the same student");
 }
 
+/// A scorer that compares teacher and student: the first round has no student yet, the others that of the round before.
+#[test]
+fn each_selection_sees_the_student_of_the_round_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("run");
+    for policy in ["disagreement", "focal-kd"] {
+        dist(&format!("policies/{policy}.wasm"));
+    }
+    let by_student = ["select.policy=\"../dist/policies/disagreement.wasm\"", "select.keep=0.5"];
+    let weigher = "distill.weigher.policy=\"../dist/policies/focal-kd.wasm\"";
+    finish(rounds(&out, &[by_student[0], by_student[1], weigher]));
+    let first = json(&out, "subset/round-000.json");
+    assert_eq!(first["kept"], serde_json::json!((0..25).collect::<Vec<_>>()), "the first half of 50");
+    assert_eq!(first["decisions"][0]["reason"], "no student yet to judge by");
+    let later = json(&out, "subset/round-001.json");
+    assert!(later["decisions"][0]["score"].is_number(), "{}", later["decisions"][0]);
+
+    // What was decided is what a replay decides, round by round; without a number it is of the last one.
+    let replay = |policy: &str, more: &[&str]| {
+        let file = crate::support::root().join(format!("dist/policies/{policy}.wasm"));
+        Command::new(LIMBECK).args(["policy", "replay"]).arg(file).arg(&out).args(more).output().unwrap()
+    };
+    let says = |policy: &str, more: &[&str]| String::from_utf8(replay(policy, more).stdout).unwrap();
+    let second = says("disagreement", &["--round", "1"]);
+    assert!(second.contains("round      1 of 0 to 2") && second.contains(" 0 by the run only, 0 now only"), "{second}");
+    let last = says("disagreement", &[]);
+    assert!(last.contains("round      2 of 0 to 2") && last.contains(" 0 by the run only, 0 now only"), "{last}");
+    assert!(says("disagreement", &["--round", "0"]).contains("keeps 25 of 50 images; the run kept 25"));
+    let weights = says("focal-kd", &[]);
+    assert!(weights.contains("weights    of 45 images"), "all that the last students learnt from: {weights}");
+    assert!(says("focal-kd", &["--round", "1"]).contains("focal-kd)"), "with the weights of that round's students");
+    let none = replay("disagreement", &["--round", "3"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("no round 3: name one from 0 to 2"), "{none:?}");
+}
+
 #[test]
 fn a_stage_of_a_run_with_rounds_is_not_run_alone() {
     let scratch = tempfile::tempdir().unwrap();
@@ -99,7 +135,7 @@ fn a_stage_of_a_run_with_rounds_is_not_run_alone() {
     first.args(["--until", "select"]);
     finish(first);
     assert!(out.join("subset/round-000.json").exists() && !out.join("checkpoints").exists());
-    let output = Command::new(crate::support::LIMBECK).arg("distill").arg(&out).output().unwrap();
+    let output = Command::new(LIMBECK).arg("distill").arg(&out).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("has rounds"), "{message}");

@@ -28,7 +28,8 @@ pub const TEACHER_PROBS: &str = "teacher.probs";
 pub const TEACHER_FEATURES: &str = "teacher.features";
 
 /// As [`TEACHER_MAX_PROB`], of the student. The student's columns exist in training, where each row is the image as it was
-/// varied for this step, and in a selection that names a finished student (`select.student`).
+/// varied for this step, and in a selection that names a finished student (`select.student`) or comes after the first round
+/// of several, by the student of the round before. In the first round, a policy that asks for them lets everything stay.
 pub const STUDENT_MAX_PROB: &str = "student.max-prob";
 /// As [`TEACHER_MARGIN`], of the student.
 pub const STUDENT_MARGIN: &str = "student.margin";
