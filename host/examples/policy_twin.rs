@@ -1,45 +1,56 @@
-//! What the sandbox adds: `linear` as a component and natively, on the same three columns. Prints one JSON object.
+//! What the sandbox adds: `linear` as a component and natively, on the same three columns, in turns. Before each call the
+//! columns are computed from logits, as in a training step, so that neither finds its code and data in the nearest caches.
+//! Prints one JSON object.
 //!
-//! `cargo run --release --workspace --example policy_twin -- dist/policies/linear.wasm [SAMPLES] [CLASSES]`
+//! `cargo run --release --workspace --example policy_twin -- dist/policies/linear.wasm [SAMPLES] [CLASSES] [CALLS]`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
-use limbeck::bench::policy::{Images, Sizes, measure};
-use limbeck::policy::{Columns, Limits, Numbers, Role, compute};
-use limbeck_policy::{Env, Policy as _, Table, Weigher as _, configure};
+use limbeck::bench::policy::Images;
+use limbeck::policy::{Columns, Env, Limits, Numbers, Policy, Sandbox, When, compute};
+use limbeck_policy::{Policy as _, Table, Weigher as _, configure};
 use limbeck_policy_linear::Linear;
 
 const CONFIG: &str = r#"{"columns": {"teacher.p-class": 1, "student.p-class": -1, "kl": 0.5}, "bias": 1}"#;
-const CALLS: usize = 2000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = PathBuf::from(arguments.next().ok_or("the component of `linear` is missing")?);
     let mut number = |default: usize| arguments.next().map_or(Ok(default), |text| text.parse());
-    let sizes = Sizes { samples: number(256)?, classes: number(1000)?, budget: 1, calls: CALLS };
-    let costs = measure(&file, CONFIG, &sizes, &Limits::default())?;
-    let sandboxed = costs.iter().find(|cost| cost.role == Role::Weigher).ok_or("it is no weigher")?;
+    let (samples, classes, calls) = (number(256)?, number(1000)?, number(2000)?);
 
-    let env = Env { classes: sizes.classes as u32, ..Env::default() };
-    let mut native: Linear = configure(CONFIG, &env)?;
-    let images = Images::new(sizes.samples, sizes.classes, &native.needs());
-    let columns = compute(&images.source(), &native.needs())?;
-    let mut times: Vec<f64> = Vec::with_capacity(CALLS);
-    for _ in 0..CALLS {
-        let table = table(&columns);
+    let env = Env { config_json: CONFIG.into(), classes: classes as u32, feature_dim: 0, total_steps: calls as u64 };
+    let policy = Policy::open(&Sandbox::new()?, &file)?;
+    let mut sandboxed = policy.start(&env, 0, &Limits::default(), Arc::new(|_, _| {}))?;
+    let mut native: Linear =
+        configure(CONFIG, &limbeck_policy::Env { classes: env.classes, ..limbeck_policy::Env::default() })?;
+    let images = Images::new(0..samples, classes, &native.needs());
+
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for step in 0..calls as u64 {
         let began = Instant::now();
-        std::hint::black_box(native.weigh(&table)?);
-        times.push(began.elapsed().as_secs_f64());
+        let columns = compute(&images.source(), &native.needs())?;
+        times[0].push(began.elapsed().as_secs_f64());
+        let began = Instant::now();
+        let weights = sandboxed.weigh(columns, When { step, ..When::default() })?;
+        times[1].push(began.elapsed().as_secs_f64());
+        let table = table(&compute(&images.source(), &native.needs())?);
+        let began = Instant::now();
+        let expected = native.weigh(&table)?;
+        times[2].push(began.elapsed().as_secs_f64());
+        assert_eq!(weights, expected, "the twins differ");
     }
-    times.sort_by(f64::total_cmp);
-    let (native, run, check) = (times[CALLS / 2] * 1e6, sandboxed.run * 1e6, sandboxed.check * 1e6);
+    let [lend, run, native] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2] * 1e6
+    });
     println!(
         "{}",
         serde_json::json!({
-            "policy": "linear", "samples": sizes.samples, "classes": sizes.classes, "calls": CALLS,
-            "lend_us": sandboxed.lend * 1e6, "run_us": run, "check_us": check, "native_us": native,
-            "beyond_native_us": run + check - native,
+            "policy": "linear", "samples": samples, "classes": classes, "calls": calls,
+            "lend_us": lend, "run_and_check_us": run, "native_us": native, "beyond_native_us": run - native,
         })
     );
     Ok(())

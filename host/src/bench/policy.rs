@@ -1,11 +1,13 @@
 //! What a call of a policy costs, on made-up images: lending the columns, running the component, checking its reply.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rand::Rng as _;
 
+use super::machine::peak_memory;
 use crate::policy::{
     Column, Columns, Env, Limits, Policy, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, check_draws,
     check_scores, check_selection, check_weights, compute,
@@ -41,6 +43,8 @@ pub struct Cost {
     /// Checking the reply.
     pub check: f64,
     pub used: PolicyUse,
+    /// The most bytes that the process had in use up to the end of this role, where the system tells.
+    pub process_peak: Option<u64>,
 }
 
 /// Made-up images: everything that a column can be made of.
@@ -55,9 +59,10 @@ pub struct Images {
 }
 
 impl Images {
-    /// Random ones, the same every time; features only where they are `needed`.
-    pub fn new(rows: usize, classes: usize, needs: &[String]) -> Self {
-        let mut random = rng(0, Purpose::Policy, 0);
+    /// Random ones with these ids, the same every time; features only where they are needed.
+    pub fn new(ids: Range<usize>, classes: usize, needs: &[String]) -> Self {
+        let mut random = rng(0, Purpose::Policy, ids.start as u64);
+        let rows = ids.len();
         let mut numbers = |count: usize, low: f32, high: f32| -> Vec<f32> {
             (0..count).map(|_| random.random_range(low..high)).collect()
         };
@@ -65,20 +70,20 @@ impl Images {
         let width = if wanted("teacher.features") { FEATURES } else { 0 };
         let (teacher, student) = (numbers(rows * classes, -6.0, 6.0), numbers(rows * classes, -3.0, 3.0));
         let features = numbers(rows * width, 0.0, 1.0);
-        let whole = |name: &str, most: u64| Column::u64s(name, (0..rows as u64).map(|row| row % most).collect());
+        let whole = |name: &str| Column::u64s(name, ids.clone().map(|id| id as u64 % 7).collect());
         let mut given: Vec<Column> = FLOATS
             .iter()
             .filter(|name| wanted(name))
             .map(|name| Column::f32s(name, 1, numbers(rows, 0.0, 1.0)))
             .collect();
-        given.extend(WHOLE.iter().filter(|name| wanted(name)).map(|name| whole(name, 7)));
+        given.extend(WHOLE.iter().filter(|name| wanted(name)).map(|name| whole(name)));
         if wanted("student.features") {
             given.push(Column::f32s("student.features", FEATURES, numbers(rows * FEATURES, 0.0, 1.0)));
         }
         Self {
             classes,
-            class: (0..rows).map(|row| (row % classes) as u32).collect(),
-            id: (0..rows as u64).collect(),
+            class: ids.clone().map(|id| (id % classes) as u32).collect(),
+            id: ids.map(|id| id as u64).collect(),
             teacher,
             student,
             features,
@@ -130,7 +135,9 @@ pub fn measure(file: &Path, config_json: &str, sizes: &Sizes, limits: &Limits) -
         .iter()
         .map(|&role| {
             let mut instance = policy.start(&env, 0, limits, Arc::new(|_, _| {}))?;
-            let images = Images::new(sizes.samples, sizes.classes, &instance.setup().needs);
+            // The images of a scorer are made window by window, and a planner has none.
+            let rows = if matches!(role, Role::Weigher | Role::Selector) { sizes.samples } else { 0 };
+            let images = Images::new(0..rows, sizes.classes, &instance.setup().needs);
             let mut times = [Vec::new(), Vec::new(), Vec::new()];
             for step in 0..=sizes.calls as u64 {
                 let one = call(&mut instance, role, &images, sizes, When { round: 0, epoch: 0, step })?;
@@ -139,7 +146,8 @@ pub fn measure(file: &Path, config_json: &str, sizes: &Sizes, limits: &Limits) -
                 }
             }
             let [lend, run, check] = times.map(median);
-            Ok(Cost { role, lend, run, check, used: instance.usage() })
+            let process_peak = peak_memory();
+            Ok(Cost { role, lend, run, check, used: instance.usage(), process_peak })
         })
         .collect()
 }
@@ -147,7 +155,7 @@ pub fn measure(file: &Path, config_json: &str, sizes: &Sizes, limits: &Limits) -
 /// Seconds of lending, running and checking.
 fn call(instance: &mut PolicyInstance, role: Role, images: &Images, sizes: &Sizes, when: When) -> Result<[f64; 3]> {
     if role == Role::Scorer {
-        return score(instance, images, when);
+        return score(instance, sizes, when);
     }
     if role == Role::Planner {
         return plan(instance, sizes, when.round);
@@ -166,13 +174,16 @@ fn call(instance: &mut PolicyInstance, role: Role, images: &Images, sizes: &Size
     Ok([lend, (whole.as_secs_f64() - check).max(0.0), check])
 }
 
-/// Window by window, as in a selection: neither the host's columns nor the policy's memory grow with the images.
-fn score(instance: &mut PolicyInstance, images: &Images, when: When) -> Result<[f64; 3]> {
-    let (source, reasons) = (images.source(), instance.setup().reasons.len());
+/// Window by window, as in a selection: neither the host's columns nor the policy's memory grow with the images. Those of a
+/// window are made before its time begins.
+fn score(instance: &mut PolicyInstance, sizes: &Sizes, when: When) -> Result<[f64; 3]> {
+    let reasons = instance.setup().reasons.len();
     let mut sums = [0.0; 3];
-    for start in (0..source.id.len()).step_by(WINDOW) {
+    for start in (0..sizes.samples).step_by(WINDOW) {
+        let window = start..sizes.samples.min(start + WINDOW);
+        let images = Images::new(window, sizes.classes, &instance.setup().needs);
         let began = Instant::now();
-        let columns = columns(instance, &source.window(start..source.id.len().min(start + WINDOW)))?;
+        let columns = columns(instance, &images.source())?;
         sums[0] += began.elapsed().as_secs_f64();
         let (rows, began) = (columns.rows(), Instant::now());
         let scores = instance.score(columns, when)?;

@@ -56,8 +56,13 @@ fn figures(cost: &Cost, sizes: &policy::Sizes) -> Value {
         "check_us": rounded(cost.check * 1e6),
         "fuel_per_call": (cost.used.fuel as f64 / calls).round(),
         "lent_bytes_per_call": (cost.used.lent_bytes as f64 / calls).round(),
-        "peak_memory_mib": rounded(cost.used.peak_memory_bytes as f64 / f64::from(1 << 20)),
+        "peak_memory_mib": mib(cost.used.peak_memory_bytes),
+        "process_peak_memory_mib": cost.process_peak.map(mib),
     })
+}
+
+fn mib(bytes: u64) -> f64 {
+    rounded(bytes as f64 / f64::from(1 << 20))
 }
 
 /// To a thousandth, for reading.
