@@ -52,6 +52,18 @@ fn crowds_of_instances_are_refused() {
     Guest::new().with("imports", &few).start().unwrap();
 }
 
+/// Empty tables weigh nothing; a module may have a hundred of them, so that it takes two.
+#[test]
+fn crowds_of_tables_are_refused() {
+    let tables = |count: usize| {
+        let module = format!("(core module $Tables {})", "(table 0 funcref) ".repeat(count));
+        let twice = format!("{module} {}", "(core instance (instantiate $Tables)) ".repeat(2));
+        Guest::new().with("imports", &twice).start()
+    };
+    tables(30).unwrap();
+    refused!(tables(60), PolicyError::Trap { call: "start", .. });
+}
+
 #[test]
 fn a_failure_inside_an_import_leaves_the_host_sound() {
     let guest = Guest::new()
@@ -85,16 +97,17 @@ fn a_batch_from_an_earlier_call_is_not_there() {
 
 #[test]
 fn a_message_of_megabytes_is_paid_for_and_shown_short() {
-    let (sink, lines) = crate::guest::kept();
-    let shout = "(memory.fill (i32.const 65536) (i32.const 97) (i32.const 4000000))
-      (call $log (i32.const 1) (i32.const 65536) (i32.const 4000000)) (i32.const 0)";
-    let guest = Guest::new().with("memory", "64").with("init", shout);
-    let policy = guest.open().unwrap().start(&env(), 0, &limits(), sink);
-    // Either it is too much to hand over at all, or it costs as much as it is long.
-    if let Ok(policy) = policy {
-        assert!(policy.usage().fuel > 4_000_000 / 8, "{:?}", policy.usage());
-    }
-    assert!(lines.lock().unwrap().iter().all(|(_, line)| line.chars().count() <= 1001));
+    let shout = |bytes: u32| {
+        let (sink, lines) = crate::guest::kept();
+        let shout = format!("(call $log (i32.const 1) (i32.const 65536) (i32.const {bytes})) (i32.const 0)");
+        let guest = Guest::new().with("memory", "64").with("init", &shout);
+        let policy = guest.open().unwrap().start(&env(), 0, &limits(), sink);
+        assert!(lines.lock().unwrap().iter().all(|(_, line)| line.chars().count() <= 1001));
+        policy
+    };
+    let policy = shout(900_000).unwrap();
+    assert!(policy.usage().fuel > 900_000 / 8, "{:?}", policy.usage());
+    refused!(shout(4_000_000), PolicyError::BadReply { call: "init", .. });
 }
 
 /// Draws random numbers, reads a column and keeps count: everything that a result could hang on.
@@ -126,6 +139,16 @@ fn threads_and_resuming_change_nothing() {
     assert!(crowd.iter().all(|other| *other == alone), "the same seed on several threads");
     assert_eq!(weigh(13..20).0, alone.0[13..], "taken up in the middle");
     assert_ne!(alone.0[0], alone.0[1]);
+}
+
+/// Processors differ in the sign and payload of a NaN that they make, and a guest can look at them.
+#[test]
+fn a_nan_has_the_same_bits_on_every_machine() {
+    let made = "(i32.reinterpret_f32 (f32.div (f32.load (i32.const 0)) (f32.load (i32.const 0))))";
+    let look = format!("(f32.store (i32.const 4096) (f32.convert_i32_u (i32.eq (i32.const 0x7fc00000) {made})))");
+    let guest =
+        Guest::new().with("main", &memory(&[0, 4096, 2], &[0.0, 1.0])).with("weigh", &format!("{look} {REPLY}"));
+    assert_eq!(guest.weigh().unwrap(), [1.0, 1.0]);
 }
 
 #[test]
