@@ -11,6 +11,9 @@ const PRODUCTS_PER_FUEL: u64 = 16;
 
 type Batch = Resource<Lent>;
 
+/// A choice among candidates by a parameter.
+type Operation<P> = fn(&Points<'_>, &[u32], P) -> Result<Vec<u32>, ops::Error>;
+
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut at = linker.instance("limbeck:policy/pool-ops@0.1.0")?;
     at.func_wrap(
@@ -36,7 +39,7 @@ fn chosen<P>(
     at: &mut LinkerInstance<State>,
     name: &str,
     price: fn(usize, P, usize) -> u64,
-    operation: fn(&Points<'_>, &[u32], P) -> Result<Vec<u32>, ops::Error>,
+    operation: Operation<P>,
 ) -> wasmtime::Result<()>
 where
     P: Copy + 'static,
