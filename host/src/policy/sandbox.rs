@@ -12,7 +12,7 @@ use super::{PolicyError, Result};
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Files of at least so many bytes are compiled once a process: those that carry an interpreter take half a minute.
+/// Files of at least so many bytes are compiled once a process: those that carry an interpreter take ten seconds or more.
 const LARGE: usize = 1 << 20;
 
 /// Compiles and runs policies. Cheap to clone; one is enough for a process.
