@@ -21,8 +21,11 @@ const CACHE_FLOATS: usize = 3 << 20;
 /// Most floats of sums of which there may be several.
 const OWN_FLOATS: usize = 600 * 1024;
 
-/// Parts of the images that have sums of their own.
-const PARTS: usize = 8;
+/// Parts of the images that have sums of their own, by the floats of one's sums: more would share out better where there are
+/// many threads, and take longer to add up.
+fn parts(sums: usize) -> usize {
+    if sums > 200 * 1024 { 4 } else { 8 }
+}
 
 /// Tiles that a part carries at a time.
 const OWN_TILES: usize = 48;
@@ -97,7 +100,8 @@ impl<'a> Gradient<'a> {
     fn by_images(&self, dw: &mut [f32]) {
         let units = OWN_TILES.div_ceil(self.plan.tiles_x);
         let (from, to) = self.spreads(units * self.plan.tiles_x);
-        let (parts, len) = (split(self.all, PARTS), KERNELS * self.matrix);
+        let len = KERNELS * self.matrix;
+        let parts = split(self.all, parts(len));
         with_scratch(parts.len() * len, |sums| {
             sums.par_chunks_mut(len).zip(&parts).for_each(|(sums, part)| {
                 with_scratch(self.plan.frequencies() * from.pitch, |v| {
