@@ -127,13 +127,13 @@ fn small_wide_resnets() {
 }
 
 #[test]
-#[ignore = "minutes, and its golden file must be made first: make_trajectory.py resnet"]
+#[ignore = "minutes"]
 fn resnets_at_full_size() {
     follows_pytorch("resnet");
 }
 
 #[test]
-#[ignore = "minutes, and its golden file must be made first: make_trajectory.py wrn"]
+#[ignore = "minutes"]
 fn wide_resnets_at_full_size() {
     follows_pytorch("wrn");
 }
@@ -146,7 +146,7 @@ fn resnets_at_the_usual_rate() {
 }
 
 #[test]
-#[ignore = "minutes, and its golden file must be made first: make_trajectory.py wrn-usual-rate"]
+#[ignore = "minutes"]
 fn wide_resnets_at_the_usual_rate() {
     follows_pytorch("wrn-usual-rate");
 }
