@@ -138,13 +138,6 @@ fn wide_resnets_at_full_size() {
     follows_pytorch("wrn");
 }
 
-/// At this rate rounding alone may lead further apart: read the gaps beside those of `make_trajectory.py --against`.
-#[test]
-#[ignore = "minutes, and its golden file must be made first: make_trajectory.py resnet-usual-rate"]
-fn resnets_at_the_usual_rate() {
-    follows_pytorch("resnet-usual-rate");
-}
-
 #[test]
 #[ignore = "minutes"]
 fn wide_resnets_at_the_usual_rate() {

@@ -30,7 +30,6 @@ CASES = {
     "wrn": ("wrn-40-2", "wrn-16-2", 64, 32, 0.01),
     "resnet": ("resnet34", "resnet18", 64, 32, 0.01),
     "wrn-usual-rate": ("wrn-40-2", "wrn-16-2", 64, 32, 0.05),
-    "resnet-usual-rate": ("resnet34", "resnet18", 64, 32, 0.05),
 }
 CLASSES = 10
 torch.set_num_threads(1)
