@@ -35,8 +35,8 @@ def kd(s, t, w, tau):
 
 
 def standardised(x):
-    """Algorithm 1 of arXiv 2403.01427, with 1e-7 in the variance."""
-    return (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True, unbiased=False) + 1e-7).sqrt()
+    """ArXiv 2403.01427 as its authors compute it: the deviation of a sample, and 1e-7."""
+    return (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-7)
 
 
 def dkd(s, t, w, tau, alpha=1.0, beta=8.0):
@@ -76,7 +76,7 @@ def mse(s, t, w, tau):
 
 losses = {
     "kd": kd,
-    "kd-by-deviation": lambda s, t, w, tau: kd(s, t, w, 2 * (t.var(1, unbiased=False) + 1e-7).sqrt()),
+    "kd-by-deviation": lambda s, t, w, tau: kd(s, t, w, 2 * t.std(1)),
     "kd-standardised": lambda s, t, w, tau: kd(standardised(s), standardised(t), w, tau),
     "dkd": dkd,
     "dist": dist,
