@@ -115,6 +115,21 @@ fn has_one_backward_pass() {
     assert!(y.backward().unwrap_err().to_string().contains("one backward pass"));
 }
 
+#[test]
+fn needs_no_parameters() {
+    let x = Var::from_tensor(&random(1, &[2, 5, 6, 6], &Device::Cpu)).unwrap();
+    let run = |y: Tensor| {
+        let r = random(2, y.dims(), &Device::Cpu);
+        let gradients = (&y * r).unwrap().sum_all().unwrap().backward().unwrap();
+        (y, gradients.get(&x).unwrap().clone())
+    };
+    let (mut stretch, start) = Stretch::new(&x).unwrap();
+    let pooled = stretch.max_pool(start, 3, 2, 1).unwrap();
+    let (found, expected) = (run(stretch.finish(pooled).unwrap()), run(max_pool2d(&x, 3, 2, 1).unwrap()));
+    assert_close("pool", &found.0, &expected.0, 0.0);
+    assert_close("gradient", &found.1, &expected.1, 0.0);
+}
+
 /// The value of a stretch before anything is done to it.
 #[test]
 fn nothing_done_is_the_input() {

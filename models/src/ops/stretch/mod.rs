@@ -169,9 +169,14 @@ impl Stretch {
         }
         let held = &mut self.values[y.0];
         let shape = Shape::from(held.shape.to_vec());
-        let Data::Kept(result) = std::mem::replace(&mut held.data, Data::Output) else { return Ok(self.input) };
+        let result = match std::mem::replace(&mut held.data, Data::Output) {
+            Data::Kept(result) => result,
+            // Nothing was done.
+            Data::Input => return Ok(self.input),
+            Data::Output => bail!("a stretch ends once"),
+        };
         let gradients = Arc::new(Gradients::new(self.parameters.len()));
-        let Some(handle) = parameters::handle(&self.parameters, &gradients)? else { return Ok(self.input) };
+        let handle = parameters::handle(&self.parameters, &gradients)?;
         let input = self.input.clone();
         let op = Node { shape, result: Mutex::new(Some(result)), stretch: Mutex::new(Some(self)), gradients };
         input.apply_op2(&handle, op)

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Error, Layout, Result, Shape, Tensor};
 
 /// The parameters' gradients, between the operation that makes them and candle.
 pub(super) struct Gradients(Mutex<Vec<Option<Tensor>>>);
@@ -22,15 +22,16 @@ impl Gradients {
     }
 }
 
-/// One number that depends on all `parameters`; `None` if there are none.
-pub(super) fn handle(parameters: &[Tensor], gradients: &Arc<Gradients>) -> Result<Option<Tensor>> {
-    parameters.iter().enumerate().try_fold(None, |before: Option<Tensor>, (index, parameter)| {
+/// One number that depends on all `parameters`, or on nothing if there are none.
+pub(super) fn handle(parameters: &[Tensor], gradients: &Arc<Gradients>) -> Result<Tensor> {
+    let chain = parameters.iter().enumerate().try_fold(None, |before: Option<Tensor>, (index, parameter)| {
         let link = Link { index, gradients: gradients.clone() };
-        Ok(Some(match before {
+        Ok::<_, Error>(Some(match before {
             None => parameter.apply_op1(link)?,
             Some(before) => before.apply_op2(parameter, link)?,
         }))
-    })
+    })?;
+    chain.map_or_else(|| Tensor::zeros(1, DType::F32, &Device::Cpu), Ok)
 }
 
 struct Link {
