@@ -40,13 +40,21 @@ pub fn parse(bytes: &[u8], shown: &str) -> Result<Checkpoint> {
             Dtype::U8 => DType::U8,
             other => return Err(bad(format!("tensor `{name}` has type {other:?}, which no network here uses"))),
         };
+        elements(view.shape())
+            .ok_or_else(|| bad(format!("tensor `{name}` has shape {:?}: too large", view.shape())))?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
         tensors.insert(name.to_owned(), tensor);
     }
     Ok(Checkpoint { tensors, metadata })
 }
 
-/// The bytes of a safetensors file, tensors in name order. The same tensors and metadata give the same bytes.
+/// The elements of a tensor. `None` where the sizes are beyond counting, even those beside a 0: strides are their products.
+pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)))?;
+    Some(shape.iter().product())
+}
+
+/// The bytes of a safetensors file, tensors in the order of type and name. The same tensors and metadata give the same bytes.
 pub fn to_bytes(tensors: &BTreeMap<String, Tensor>, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
     let mut raw = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {

@@ -11,6 +11,7 @@ use super::cursor::size;
 use super::global::{Element, Global};
 use super::value::{Heap, Storage, TensorView, Value};
 use super::{Fault, Storages};
+use crate::checkpoint::elements;
 
 /// More dimensions than any network has; shapes are copied, so a long one could be copied often.
 const MOST_DIMENSIONS: usize = 16;
@@ -125,7 +126,7 @@ pub(super) fn read(
 /// The elements of a view, if the view is inside its storage.
 fn count(view: &TensorView) -> Result<usize, Fault> {
     let beyond = || format!("its shape {:?} reaches beyond its storage of {} elements", view.shape, view.storage.count);
-    let count = view.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size)).ok_or_else(beyond)?;
+    let count = elements(&view.shape).ok_or_else(beyond)?;
     if count > 0 {
         let mut steps = view.shape.iter().zip(&view.strides).map(|(&size, &stride)| (size - 1).checked_mul(stride));
         let last = steps.try_fold(view.offset, |last, step| last.checked_add(step?));

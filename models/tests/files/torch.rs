@@ -111,6 +111,8 @@ fn sizes_that_lie_are_caught_before_memory_is_taken() {
     refused(&one_tensor(1 << 40, 0, &[8], &[1 << 36]), "claims 1099511627776 elements, the file has 16 bytes for it");
     refused(&one_tensor(i64::MAX, 0, &[2, 2], &[i64::MAX, i64::MAX]), "reaches beyond");
     refused(&one_tensor(4, 0, &[i64::MAX, i64::MAX, 2], &[0, 0, 0]), "reaches beyond");
+    refused(&one_tensor(4, 0, &[0, 1 << 40, 1 << 40], &[0, 0, 0]), "reaches beyond");
+    refused(&one_tensor(4, 0, &[1 << 40, 1 << 40, 0], &[0, 0, 0]), "reaches beyond");
     refused(&one_tensor(4, 0, &[1000, 1000, 1000], &[0, 0, 0]), "far more than the file's");
     refused(&one_tensor(4, 0, &[-1], &[1]), "negative");
     refused(&one_tensor(4, 0, &[2], &[-1]), "negative");

@@ -29,6 +29,16 @@ fn old_names_become_the_present_ones() {
 }
 
 #[test]
+fn a_shape_beyond_counting_is_refused() {
+    for shape in ["[0,1099511627776,1099511627776]", "[1099511627776,1099511627776,0]"] {
+        let header = format!("{{\"w\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[0,0]}}}}");
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        let message = checkpoint::parse(&bytes, "a.safetensors").err().unwrap().to_string();
+        assert!(message.starts_with("`a.safetensors` is not a readable safetensors file"), "{message}");
+    }
+}
+
+#[test]
 fn what_is_neither_format_is_refused() {
     for bytes in [&b""[..], b"{}", b"\x80\x02hello", b"PK\x05\x06"] {
         let message = weights::parse(bytes, "a.bin").err().unwrap().to_string();
