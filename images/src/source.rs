@@ -130,7 +130,9 @@ struct Parts {
 /// The samples of one shard, in the order in which their images lie in it.
 fn index(path: &Path, file: usize, classes: usize) -> Result<Vec<Item>, SourceError> {
     let failed = |source| unreadable(path, source);
-    let mut archive = tar::Archive::new(File::open(path).map_err(failed)?);
+    let shard = File::open(path).map_err(failed)?;
+    let length = shard.metadata().map_err(failed)?.len();
+    let mut archive = tar::Archive::new(shard);
     let mut samples: BTreeMap<String, Parts> = BTreeMap::new();
     for entry in archive.entries_with_seek().map_err(failed)? {
         let mut entry = entry.map_err(failed)?;
@@ -145,7 +147,12 @@ fn index(path: &Path, file: usize, classes: usize) -> Result<Vec<Item>, SourceEr
             if parts.image.is_some() {
                 return Err(bad(key, "it has two images".into()));
             }
-            parts.image = Some((entry.raw_file_position(), entry.size()));
+            let (offset, bytes) = (entry.raw_file_position(), entry.size());
+            // Memory for it will be taken by this size.
+            if offset.checked_add(bytes).is_none_or(|end| end > length) {
+                return Err(bad(key, format!("`{name}` claims {bytes} bytes and reaches beyond the end of the file")));
+            }
+            parts.image = Some((offset, bytes));
         } else if kind.eq_ignore_ascii_case("cls") {
             let mut text = String::new();
             entry.by_ref().take(32).read_to_string(&mut text).map_err(failed)?;

@@ -52,6 +52,22 @@ fn shards_and_folders_give_the_same_images() {
     }
 }
 
+/// Memory is taken by the size that an image is said to have.
+#[test]
+fn a_size_beyond_the_end_of_a_shard_is_refused_before_it_is_believed() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("000000.tar");
+    let mut header = tar::Header::new_ustar();
+    header.set_path("a.jpg").unwrap();
+    header.set_size(200 << 20);
+    header.set_cksum();
+    let class = shard(&dir, &[("a.cls", b"0")]);
+    let bytes = [&std::fs::read(class).unwrap()[..1024], header.as_bytes(), &golden("photo.jpg")].concat();
+    std::fs::write(&path, bytes).unwrap();
+    let found = Source::shards(&[path], 1).unwrap_err().to_string();
+    assert!(found.contains("`a.jpg` claims 209715200 bytes and reaches beyond the end of the file: repair"), "{found}");
+}
+
 #[test]
 fn what_is_wrong_is_named_with_its_place_and_remedy() {
     let jpeg = golden("photo.jpg");
