@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
 use limbeck_backend::abi::{self, Str};
@@ -126,7 +126,7 @@ struct Handle {
     raw: Pointer,
     gate: Gate,
     // Last: the plugin may use it until it is destroyed.
-    _lent: Box<Lent>,
+    _lent: Arc<Lent>,
 }
 
 /// What the plugin calls its instance. Which threads may use it is the gate's business.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use limbeck_backend::{Backend, Manifest, abi, table_of};
+use limbeck_backend::{Backend, Manifest, Threads, abi, table_of};
 
 use super::classifier::PluginClassifier;
 use super::denoiser::PluginDenoiser;
@@ -40,6 +40,13 @@ impl Plugin {
         let shown = std::any::type_name::<B>().to_owned();
         // SAFETY: a table made by `limbeck-backend` itself, which lives as long as the process.
         let table = unsafe { Table::check(table_of::<B>(), &shown) }?;
+        if table.manifest.threads == Threads::Serial {
+            // It would share the host's pool of threads: one that waits within a call may take up work that calls again.
+            return Err(Error::failed(format!(
+                "backend `{shown}` is linked in and says `threads: serial`, which could wait for itself for ever: make it \
+                 `concurrent` or `single`, or build it as a plugin"
+            )));
+        }
         Ok(Self { shown, sha256: String::new(), folder: "/".into(), table })
     }
 
@@ -126,7 +133,7 @@ pub(super) fn instance_config(config: &serde_json::Value, weights: Option<&Path>
     let mut table = match config {
         serde_json::Value::Null => serde_json::Map::new(),
         serde_json::Value::Object(table) => table.clone(),
-        other => return Err(Error::input(format!("[teacher] `config` must be a table, it is `{other}`"))),
+        other => return Err(Error::input(format!("the plugin's `config` must be a table, it is `{other}`"))),
     };
     if let Some(weights) = weights {
         let path = weights.to_str().ok_or_else(|| {
@@ -135,4 +142,33 @@ pub(super) fn instance_config(config: &serde_json::Value, weights: Option<&Path>
         table.insert("weights".into(), path.into());
     }
     Ok(table.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use limbeck_backend::{Description, Host};
+
+    use super::*;
+
+    struct Serial;
+
+    impl Backend for Serial {
+        fn manifest() -> Manifest {
+            Manifest { operations: vec!["classify".into()], threads: Threads::Serial, ..Manifest::new("serial", "1") }
+        }
+
+        fn create(_: &Host, _: &serde_json::Value) -> limbeck_backend::Result<Self> {
+            Ok(Self)
+        }
+
+        fn describe(&self) -> Description {
+            unreachable!("nobody makes one")
+        }
+    }
+
+    #[test]
+    fn no_linked_backend_takes_one_call_at_a_time() {
+        let error = Plugin::linked::<Serial>().err().unwrap().to_string();
+        assert!(error.contains("Serial` is linked in and says `threads: serial`"), "{error}");
+    }
 }

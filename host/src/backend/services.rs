@@ -31,39 +31,38 @@ impl Default for Services {
     }
 }
 
-/// The `limbeck_host` of one instance with all it points to. Boxed, because the plugin keeps the address.
+/// The `limbeck_host` of one instance with all it points to. Shared, because the plugin keeps the address: moving an `Arc` leaves
+/// pointers to its content valid, moving a `Box` does not.
 pub(super) struct Lent {
     host: abi::Host,
-    services: Services,
-    plugin_dir: String,
+    _services: Arc<Services>,
+    _plugin_dir: Arc<str>,
 }
 
-// SAFETY: the pointers in `host` lead into this very box, which is not changed after `new`; `Services` is Sync.
+// SAFETY: the pointers in `host` lead to what the two others keep alive and nobody changes; `Services` is Sync.
 unsafe impl Send for Lent {}
 // SAFETY: as above.
 unsafe impl Sync for Lent {}
 
 impl Lent {
     /// Fails when the folder's name is not UTF-8, which the ABI needs.
-    pub(super) fn new(services: Services, plugin_dir: &Path, device: DLDevice) -> Result<Box<Self>> {
-        let plugin_dir = plugin_dir.to_str().map(str::to_owned).ok_or_else(|| {
+    pub(super) fn new(services: Services, plugin_dir: &Path, device: DLDevice) -> Result<Arc<Self>> {
+        let plugin_dir: Arc<str> = plugin_dir.to_str().map(Arc::from).ok_or_else(|| {
             Error::input(format!("plugin folder `{}`: its name is not UTF-8: rename it", plugin_dir.display()))
         })?;
+        let services = Arc::new(services);
         let host = abi::Host {
             struct_size: size_of::<abi::Host>() as u32,
             abi_minor: abi::MINOR,
-            ctx: std::ptr::null_mut(),
+            ctx: Arc::as_ptr(&services).cast_mut().cast(),
             log: Some(log),
             cancelled: Some(cancelled),
-            plugin_dir: Str::EMPTY,
+            plugin_dir: Str::borrow(&plugin_dir),
             max_threads: services.max_threads.clamp(1, u32::MAX as usize) as u32,
             reserved: 0,
             device,
         };
-        let mut lent = Box::new(Self { host, services, plugin_dir });
-        lent.host.plugin_dir = Str::borrow(&lent.plugin_dir);
-        lent.host.ctx = std::ptr::from_ref(&lent.services).cast_mut().cast();
-        Ok(lent)
+        Ok(Arc::new(Self { host, _services: services, _plugin_dir: plugin_dir }))
     }
 
     pub(super) fn host(&self) -> *const abi::Host {

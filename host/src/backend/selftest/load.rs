@@ -13,7 +13,8 @@ const BUDGET: &str = "the thread budget";
 
 /// How long one measurement takes at least.
 const LONG: Duration = Duration::from_millis(250);
-/// The clock of a process's own time ticks a hundred times a second.
+/// The clock of a process's own time, as Linux shows it (`USER_HZ`), ticks a hundred times a second on all processors but Alpha
+/// and Itanium, whatever the kernel's own clock does.
 const TICK: f64 = 0.01;
 
 pub(super) fn under_load(subject: &Subject<'_>) -> Vec<Finding> {
