@@ -1,24 +1,22 @@
-//! Every random number of a run comes from here: from the run's seed, a purpose and an id, never from the order of work.
+//! Every random number of a run comes from here: from the run's seed, a purpose and an id, never from the order of work. All but
+//! initial weights: `limbeck_models::Params` draws them from the seed and the parameter's name.
 //!
 //! The same image is therefore drawn whatever the batch size, the device, the number of threads or the resume point.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What random numbers are for. Two purposes never share a number. The values are part of the file format: only append.
+/// What random numbers are for. Two purposes never share a number. The values are part of the file format: only append; 2 and 5
+/// were never in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
     /// Noise of the sampler; the stream is the sample's id.
     Noise = 1,
-    /// Which class a sample is of.
-    Label = 2,
     /// The order of samples in an epoch; the stream is the epoch.
     Shuffle = 3,
     /// Crops, rotations, mixing; the stream is the step.
     Augment = 4,
-    /// Initial weights.
-    Init = 5,
     /// What a policy gets when it asks for random numbers.
     Policy = 6,
     /// Which rows of a data set are taken.
@@ -52,7 +50,7 @@ mod tests {
     fn every_coordinate_changes_the_numbers() {
         let base = first(0, Purpose::Noise, 0);
         assert_ne!(base, first(1, Purpose::Noise, 0));
-        assert_ne!(base, first(0, Purpose::Label, 0));
+        assert_ne!(base, first(0, Purpose::Shuffle, 0));
         assert_ne!(base, first(0, Purpose::Noise, 1));
         assert_eq!(base, first(0, Purpose::Noise, 0));
     }
