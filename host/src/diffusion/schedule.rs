@@ -54,11 +54,15 @@ impl Schedule {
     }
 
     /// A chain of `count` evenly spaced steps of a training schedule, first and last included (improved DDPM's
-    /// respacing). `count` is clamped to `1..=training_steps`.
+    /// respacing); a single step is the last, from pure noise. `count` is clamped to `1..=training_steps`.
     pub fn respaced(kind: NoiseSchedule, training_steps: usize, count: usize) -> Self {
-        let count = count.clamp(1, training_steps);
-        let stride = if count > 1 { (training_steps - 1) as f64 / (count - 1) as f64 } else { 0.0 };
-        let visited: Vec<usize> = (0..count).map(|i| (i as f64 * stride).round_ties_even() as usize).collect();
+        let (count, last) = (count.clamp(1, training_steps), training_steps - 1);
+        let visited: Vec<usize> = if count == 1 {
+            vec![last]
+        } else {
+            let stride = last as f64 / (count - 1) as f64;
+            (0..count).map(|i| (i as f64 * stride).round_ties_even() as usize).collect()
+        };
         Self::visiting(kind, training_steps, &visited)
     }
 
@@ -125,5 +129,15 @@ mod tests {
         assert_eq!((visited[0], visited[1], visited[49]), (0, 20, 999));
         assert!(some.steps.iter().all(|s| s.alpha_bar == all.steps[s.timestep as usize].alpha_bar));
         assert_eq!(Schedule::respaced(NoiseSchedule::Linear, 1000, 1000), all);
+    }
+
+    #[test]
+    fn a_single_step_begins_at_pure_noise() {
+        for kind in [NoiseSchedule::Linear, NoiseSchedule::Cosine] {
+            let (all, one) = (Schedule::training(kind, 1000), Schedule::respaced(kind, 1000, 1));
+            let found: Vec<_> = one.steps.iter().map(|s| (s.timestep, s.alpha_bar, s.alpha_bar_previous)).collect();
+            assert_eq!(found, [(999, all.steps[999].alpha_bar, 1.0)]);
+            assert_eq!(Schedule::respaced(kind, 1, 1), Schedule::training(kind, 1));
+        }
     }
 }
