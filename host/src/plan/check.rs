@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
 use super::{
-    AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossPlan, OptimizerPlan, Plan, RoundsPlan, SynthPlan,
+    AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossKind, LossPlan, OptimizerPlan, Plan, RoundsPlan,
+    SynthPlan, TemperatureUnit,
 };
 use crate::{Error, Result};
 
@@ -153,6 +154,7 @@ fn distill(distill: &DistillPlan) -> Result<()> {
     within("distill.checkpoint-every", distill.checkpoint_every, 1..=1_000_000)?;
     within("distill.ema", distill.ema, 0.0..1.0)?;
     loss(&distill.loss)?;
+    temperature_unit(distill)?;
     optimizer("distill.optimizer", &distill.optimizer, distill.epochs)?;
     augment("distill.augment", &distill.augment)?;
     let Some(cache) = &distill.cache else { return Ok(()) };
@@ -184,6 +186,18 @@ fn loss(loss: &LossPlan) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Two kinds of loss have no use for a temperature in deviations of the logits.
+fn temperature_unit(distill: &DistillPlan) -> Result<()> {
+    let why = match (distill.temperature_unit, distill.loss.kind) {
+        (TemperatureUnit::LogitStd, LossKind::KdStandardised) => "`kd-standardised` divides by the deviation itself",
+        (TemperatureUnit::LogitStd, LossKind::LogitMse) => "`logit-mse` has no temperature",
+        _ => return Ok(()),
+    };
+    Err(Error::input(format!(
+        "`distill.temperature-unit` is `logit-std`, but `distill.loss.kind` {why}: take one of the two out"
+    )))
 }
 
 /// `prefix` is the table's name, `epochs` the length of the training.

@@ -73,6 +73,21 @@ fn differences_are_named_by_key() {
 }
 
 #[test]
+fn a_temperature_by_deviation_needs_a_loss_that_has_use_for_it() {
+    let unit = "distill.temperature-unit=logit-std";
+    for (kind, why) in [
+        ("kd-standardised", "`kd-standardised` divides by the deviation itself"),
+        ("logit-mse", "`logit-mse` has no temperature"),
+    ] {
+        let found = complaint(&[unit, &format!("distill.loss.kind={kind}")]);
+        assert!(found.starts_with("`distill.temperature-unit` is `logit-std`") && found.contains(why), "{found}");
+    }
+    for kind in ["kd", "dkd", "dist"] {
+        plan_in(files().path(), &[unit, &format!("distill.loss.kind={kind}")]).unwrap();
+    }
+}
+
+#[test]
 fn moved_files_make_no_difference() {
     let (here, there) = (files(), files());
     let a = plan_in(here.path(), &[]).unwrap();
