@@ -54,7 +54,7 @@ impl RunDir {
         tried
     }
 
-    /// Opens the directory of an existing run.
+    /// Opens the directory of an existing run, which need not take files: who writes it finds out by [`RunDir::lock`].
     pub fn open(root: &Path) -> Result<Self> {
         if !root.is_dir() {
             return Err(Error::input(format!(
@@ -62,7 +62,8 @@ impl RunDir {
                 root.display()
             )));
         }
-        Self::create(root)
+        let root = std::path::absolute(root).map_err(|error| unwritable(root, &error))?;
+        Ok(Self { root })
     }
 
     /// Takes the right to write this run. Fails with [`Error::Input`] while another process holds it.
@@ -117,6 +118,14 @@ impl RunDir {
         })
     }
 
+    /// Removes a file of the run where it is there.
+    pub fn remove(&self, rel: &str) -> Result<()> {
+        match fs::remove_file(self.join(rel)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Appends `line` and a line end in one write, making the file where it is missing.
     pub fn append_line(&self, rel: &str, line: &str) -> Result<()> {
         let path = self.join(rel);
@@ -126,6 +135,15 @@ impl RunDir {
             file.write_all(format!("{line}\n").as_bytes())
         };
         append().map_err(|error| self.write_error(&path, error))
+    }
+
+    /// Puts on the disk what was appended to a file, as [`RunDir::write_atomic`] does what it writes.
+    pub fn sync(&self, rel: &str) -> Result<()> {
+        let path = self.join(rel);
+        match std::fs::File::open(&path).and_then(|file| file.sync_data()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.write_error(&path, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Writes a value as indented JSON with a line end, atomically.
@@ -231,6 +249,16 @@ mod tests {
         run.append_line("m.jsonl", "{}").unwrap();
         run.append_line("m.jsonl", "[]").unwrap();
         assert_eq!(std::fs::read_to_string(run.join("m.jsonl")).unwrap(), "{}\n[]\n");
+    }
+
+    #[test]
+    fn opening_writes_nothing() {
+        let (_dir, run) = scratch();
+        let changed = || std::fs::metadata(run.path()).unwrap().modified().unwrap();
+        let before = changed();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert_eq!(RunDir::open(run.path()).unwrap().path(), run.path());
+        assert_eq!(changed(), before, "not even for a moment");
     }
 
     #[test]

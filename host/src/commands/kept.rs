@@ -8,11 +8,11 @@ use limbeck::{Error, Result};
 
 const PLAN: &str = "plan.toml";
 
-/// A run that this process alone may write.
+/// A run that this process alone may write, or that it only reads.
 pub struct Kept<P> {
     pub plan: P,
     pub run: RunDir,
-    _lock: RunLock,
+    _lock: Option<RunLock>,
 }
 
 impl<P: Document> Kept<P> {
@@ -24,13 +24,22 @@ impl<P: Document> Kept<P> {
             None => run.write_atomic(PLAN, plan.to_toml()?.as_bytes())?,
             Some(old) => refuse_differences(&plan.differences(&old)?, out)?,
         }
-        Ok(Self { plan, run, _lock: lock })
+        Ok(Self { plan, run, _lock: Some(lock) })
     }
 
     /// Takes up the run in the directory `root`, after checking that its input files are still the same.
     pub fn open(root: &Path) -> Result<Self> {
         let run = RunDir::open(root)?;
         let lock = run.lock()?;
+        Self::taken_up(root, run, Some(lock))
+    }
+
+    /// The same only to read it: it may be where nobody can write, and another process may go on with it.
+    pub fn read(root: &Path) -> Result<Self> {
+        Self::taken_up(root, RunDir::open(root)?, None)
+    }
+
+    fn taken_up(root: &Path, run: RunDir, lock: Option<RunLock>) -> Result<Self> {
         let plan = read::<P>(&run.join(PLAN))?.ok_or_else(|| {
             Error::input(format!("`{}` has no {PLAN}: give the directory that `limbeck run` wrote", root.display()))
         })?;
@@ -95,6 +104,16 @@ mod tests {
         let _first = Kept::begin(plan(1), dir.path()).unwrap();
         let error = Kept::begin(plan(1), dir.path()).err().unwrap();
         assert!(error.to_string().contains("another limbeck process"), "{error}");
+    }
+
+    #[test]
+    fn a_run_is_read_while_another_process_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = Kept::begin(plan(1), dir.path()).unwrap();
+        // Past the lock: it is the plan's files that are gone by now.
+        let error = Kept::<ClassifierPlan>::read(dir.path()).err().unwrap();
+        assert!(error.to_string().starts_with("`data.train.images`: no file"), "{error}");
+        drop(held);
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn replay(file: &Path, args: &PolicyReplayArgs, progress: &Progress) -> Result<(
         [] => None,
         pairs => Some(config(pairs)?),
     };
-    let kept: Kept<Plan> = Kept::open(&args.run)?;
+    let kept: Kept<Plan> = Kept::read(&args.run)?;
     let request = Request { policy: file.to_owned(), config, keep, round: args.round };
     let replay = replay::replay(&kept.plan, &kept.run, &request, progress)?;
     replay.lines().iter().for_each(|line| progress.data(line));

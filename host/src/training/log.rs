@@ -60,6 +60,11 @@ impl<'a> Log<'a> {
         if kept == text { Ok(()) } else { self.run.write_atomic(METRICS, kept.as_bytes()) }
     }
 
+    /// Puts the lines so far on the disk: to be called before each resume point, so that it never knows of a line that is lost.
+    pub fn sync(&self) -> Result<()> {
+        self.run.sync(METRICS)
+    }
+
     pub fn write(&self, step: u64, epoch: f64, loss: f64, lr: f64, accuracy: Option<f64>) -> Result<()> {
         let line = Line { arm: self.arm.clone(), seed: self.seed, step, epoch, loss, lr, accuracy };
         let line = serde_json::to_string(&line).map_err(|error| Error::failed(error.to_string()))?;
