@@ -14,7 +14,7 @@ use crate::plan::ClassifierPlan;
 use crate::progress::{Bar, Mode, Progress};
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
-use crate::training::learner::{number, saved};
+use crate::training::learner::{Start, number, saved};
 use crate::training::log::LOG_EVERY;
 use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec};
 use crate::{Error, Result};
@@ -34,7 +34,7 @@ const TEST_BATCH: usize = 250;
 pub fn train(plan: &ClassifierPlan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
     if run.join(WEIGHTS).exists() {
         progress.note(format_args!("`{}` is there already", run.join(WEIGHTS).display()));
-        return Ok(());
+        return run.remove(STATE);
     }
     let data: Arc<dyn Images> = match Stream::open(&plan.data, Split::Train)? {
         Some(stream) => Arc::new(some(plan, &stream, stream.len(), Stream::subset)?.unwrap_or(stream)),
@@ -50,11 +50,14 @@ pub fn train(plan: &ClassifierPlan, run: &RunDir, progress: &Progress, device: &
         bar.advance(batch);
         training.log(test.as_ref(), &bar)?;
         if training.step.is_multiple_of(plan.checkpoint_every) {
+            training.log.sync()?;
             run.write_atomic(STATE, &training.state()?)?;
         }
     }
     bar.finish();
-    run.write_atomic(WEIGHTS, &training.learner.export()?)
+    training.log.sync()?;
+    run.write_atomic(WEIGHTS, &training.learner.export()?)?;
+    run.remove(STATE)
 }
 
 /// All training images, or as many of them as the plan asks for, drawn by its seed.
@@ -107,7 +110,7 @@ impl<'a> Training<'a> {
             channels: data.shape().0,
             size: data.shape().1,
             normal: data.normal()?,
-            start: plan.start.clone(),
+            start: Start::planned(plan.start.as_ref(), &plan.inputs, "train.start"),
         };
         let log = Log::new(run, None, plan.seed);
         log.rewind(step)?;

@@ -7,7 +7,6 @@ use candle_core::{DType, Device, Tensor, Var};
 use limbeck_models::checkpoint;
 use limbeck_models::dit::{Dit, DitConfig};
 use limbeck_models::optim::{Settings, Updater};
-use limbeck_models::weights;
 use limbeck_models::{Params, parallel};
 use rand::Rng;
 use rand_distr::StandardNormal;
@@ -21,7 +20,7 @@ use crate::plan::{DitPlan, GeneratorTrainPlan};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
-use crate::training::learner::{number, saved};
+use crate::training::learner::{Start, number, saved};
 use crate::training::{Batches, Running};
 use crate::{Error, Result};
 
@@ -61,7 +60,7 @@ pub fn train(
 ) -> Result<()> {
     if run.join(WEIGHTS).exists() {
         progress.note(format_args!("`{}` is there already", run.join(WEIGHTS).display()));
-        return Ok(());
+        return run.remove(STATE);
     }
     let mut training = Training::start(plan, data, run, device)?;
     let (total, batch) = (training.batches.steps_per_epoch() * u64::from(plan.epochs), training.batches.size() as u64);
@@ -78,11 +77,14 @@ pub fn train(
             bar.message(format_args!("epoch {epoch:.1}/{}, loss {simple:.4} + {bound:.4}", plan.epochs));
         }
         if training.step.is_multiple_of(plan.checkpoint_every) {
+            run.sync(METRICS)?;
             run.write_atomic(STATE, &training.state()?)?;
         }
     }
     bar.finish();
-    run.write_atomic(WEIGHTS, &training.weights()?)
+    run.sync(METRICS)?;
+    run.write_atomic(WEIGHTS, &training.weights()?)?;
+    run.remove(STATE)
 }
 
 struct Training<'a> {
@@ -105,9 +107,9 @@ impl<'a> Training<'a> {
     fn start(plan: &'a GeneratorTrainPlan, data: &'a Dataset, run: &RunDir, device: &'a Device) -> Result<Self> {
         let saved = saved(&run.join(STATE))?;
         let part = |prefix: &str| saved.as_ref().map(|file| under(&file.tensors, prefix));
-        let params = match (part("param."), &plan.start) {
+        let params = match (part("param."), Start::planned(plan.start.as_ref(), &plan.inputs, "train.start")) {
             (Some(tensors), _) => Params::resume(tensors, device),
-            (None, Some(start)) => Params::resume(weights::load(start)?.tensors, device),
+            (None, Some(start)) => Params::resume(start.read()?.tensors, device),
             (None, None) => Params::from_seed(plan.seed, device),
         };
         let model = model(plan, data)?;
@@ -117,7 +119,7 @@ impl<'a> Training<'a> {
             ema: Some(plan.ema),
             ..plan.optimizer.settings(0.0)
         };
-        let mut updater = Updater::new(settings, params.parameters())?;
+        let mut updater = Updater::new(settings, params.parameters(), params.buffers())?;
         if let Some(state) = part("optim.") {
             updater.restore(&state)?;
         }

@@ -132,6 +132,11 @@ impl Params {
         self.registry().parameters.clone()
     }
 
+    /// Every buffer, by full name, in name order.
+    pub fn buffers(&self) -> BTreeMap<String, Var> {
+        self.registry().buffers.clone()
+    }
+
     /// Every parameter and buffer, by full name: what a checkpoint holds.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let registry = self.registry();

@@ -61,7 +61,7 @@ fn plain(rule: Rule) -> Settings {
 fn agrees(case: &str, settings: Settings, schedule: &Schedule, warmup: u64) {
     let golden = golden();
     let parameters = start(&golden);
-    let mut updater = Updater::new(settings, parameters.clone()).unwrap();
+    let mut updater = Updater::new(settings, parameters.clone(), BTreeMap::new()).unwrap();
     let rates = values(&golden[&format!("{case}.lr")]);
     assert_eq!(rates.len(), STEPS);
     for (step, &rate) in rates.iter().enumerate() {
@@ -70,7 +70,7 @@ fn agrees(case: &str, settings: Settings, schedule: &Schedule, warmup: u64) {
         let of = |name: &str| golden[&format!("gradient.{name}")].get(step).unwrap();
         updater.step(gradients(&parameters, of), lr).unwrap();
         let state = updater.state().unwrap();
-        updater = Updater::new(settings, parameters.clone()).unwrap();
+        updater = Updater::new(settings, parameters.clone(), BTreeMap::new()).unwrap();
         updater.restore(&state).unwrap();
         for (name, var) in &parameters {
             let found = updater.averages().map_or(var.as_tensor().clone(), |averages| averages[name].clone());
@@ -144,8 +144,8 @@ fn the_norm_is_of_all_gradients() {
 #[test]
 fn the_state_of_other_parameters_is_refused() {
     let parameters = start(&golden());
-    let mut updater = Updater::new(plain(rule("adamw")), parameters.clone()).unwrap();
-    let state = Updater::new(plain(rule("sgd")), parameters).unwrap().state().unwrap();
+    let mut updater = Updater::new(plain(rule("adamw")), parameters.clone(), BTreeMap::new()).unwrap();
+    let state = Updater::new(plain(rule("sgd")), parameters, BTreeMap::new()).unwrap().state().unwrap();
     let error = updater.restore(&state).unwrap_err().to_string();
     assert!(error.contains("has shape [1, 5]"), "{error}");
 }

@@ -23,7 +23,8 @@ pub struct DistillConfig {
     pub temperature: f32,
     /// What `temperature` counts: `logits`, the same for all images, or `logit-std`, standard deviations of the teacher's
     /// logits of each image, so that the teacher is softened alike whatever the size of its logits (after Sun et al., arXiv
-    /// 2403.01427, where teacher and student are each divided by their own); 2 is usual then. Default `logits`.
+    /// 2403.01427, where teacher and student are each divided by their own); 2 is usual then. Not together with the losses
+    /// `kd-standardised`, which divides by deviations itself, and `logit-mse`. Default `logits`.
     #[serde(default)]
     pub temperature_unit: TemperatureUnit,
     /// One student is trained for each; the report gives mean and spread. 1 to 100 different numbers. Default `[0]`.
@@ -32,8 +33,8 @@ pub struct DistillConfig {
     /// Steps between resume points, 1 to 1000000: what is lost at most when the process is killed. Default 200.
     #[serde(default = "default::checkpoint_every")]
     pub checkpoint_every: u64,
-    /// Decay of the moving average of the weights, 0 (none) to below 1; where there is one, it is what is judged and kept.
-    /// Default 0.
+    /// Decay of the moving average of the weights and running statistics, 0 (none) to below 1; where there is one, it is what is
+    /// judged and kept. Default 0.
     #[serde(default)]
     pub ema: f64,
     #[serde(default)]
@@ -210,7 +211,8 @@ pub struct AugmentConfig {
     pub crop_padding: usize,
     /// Turn by up to this many degrees either way, 0 to 180. Default 0.
     pub rotate: f32,
-    /// Mix pairs of images; the share is drawn from Beta(a, a) with this a, 0 (off) to 100. Default 0.
+    /// Mix pairs of images; the share is drawn from Beta(a, a) with this a, 0 (off) to 100. To weighers and in the history a
+    /// mixed image is the one with the larger share. Default 0.
     pub mixup: f32,
     /// Paste a box of another image; its area is drawn from Beta(a, a) with this a, 0 (off) to 100. Default 0.
     pub cutmix: f32,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guidance::Conditional;
 use crate::backend::{DenoiserInfo, open_denoiser};
+use crate::hash::read_as_planned;
 use crate::plan::{GeneratorPlan, NoiseSchedule, PluginPlan, TrainedSchedule};
 use crate::{Error, Result};
 
@@ -42,14 +43,14 @@ impl Generator {
     pub fn open(plan: &GeneratorPlan, device: &Device) -> Result<Self> {
         match (&plan.plugin, &plan.weights) {
             (Some(plugin), _) => Self::of_plugin(plan, plugin, device),
-            (None, Some(weights)) => Self::of_file(weights, device),
+            (None, Some(weights)) => Self::of_file(weights, &plan.sha256, device),
             (None, None) => Err(Error::input("missing key `generator.weights`")),
         }
     }
 
-    fn of_file(path: &Path, device: &Device) -> Result<Self> {
+    fn of_file(path: &Path, sha256: &str, device: &Device) -> Result<Self> {
         let shown = path.display();
-        let file = checkpoint::load(path)?;
+        let file = checkpoint::parse(&read_as_planned(path, sha256)?, &shown.to_string())?;
         let GeneratorConfig { model, steps, schedule } = stored(&file, path)?.ok_or_else(|| {
             Error::input(format!("`{shown}` is not a generator: name a file that `limbeck train generator` wrote"))
         })?;

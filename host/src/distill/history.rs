@@ -67,7 +67,7 @@ impl History {
         ]
     }
 
-    /// A step saw these images; logits are rows × C at temperature 1. Rows whose logits are not finite are passed over:
+    /// A step saw these images, or mixed ones that they have the larger share of; logits are rows × C at temperature 1. Rows whose logits are not finite are passed over:
     /// the loss tells of them.
     pub fn add(&mut self, rows: &[usize], teacher: &[f32], student: &[f32]) {
         let classes = self.class_count.len();

@@ -1,5 +1,7 @@
 //! A whole distillation of toy images, broken off at many points, and what it refuses.
 
+mod mixed;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -21,7 +21,7 @@ use crate::progress::{Mode, Progress};
 use crate::rounds::student_file;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
-use crate::training::learner::{number, saved};
+use crate::training::learner::{Start, number, saved};
 use crate::training::log::LOG_EVERY;
 use crate::training::{Augment, Augmented, Batches, Learner, Log, Normal, Running, Spec};
 use crate::{Error, Result};
@@ -64,11 +64,7 @@ impl<'a> Files<'a> {
 
     /// Removes the resume point of a finished student.
     pub fn forget_state(&self) -> Result<()> {
-        let state = self.run.join(&self.state());
-        if state.exists() {
-            fs_err::remove_file(state)?;
-        }
-        Ok(())
+        self.run.remove(&self.state())
     }
 }
 
@@ -115,7 +111,10 @@ impl<'a> Trainer<'a> {
             channels: arm.data.channels,
             size: arm.data.height,
             normal: Normal::of(&arm.data)?,
-            start: before.or_else(|| plan.distill.start.clone()),
+            start: match before {
+                Some(path) => Some(Start { path, sha256: None }),
+                None => Start::planned(plan.distill.start.as_ref(), &plan.inputs, "distill.start"),
+            },
         };
         let saved = saved(&files.run.join(&files.state()))?;
         let teacher = grader.teacher();
@@ -193,8 +192,10 @@ impl<'a> Trainer<'a> {
         };
         let student = self.learner.train(&batch.images, self.seed, self.step)?;
         let student_logits = student.logits.detach().to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-        let weights = self.weigh(&rows, &batch.labels, &teacher.logits, &student_logits)?;
-        self.history.add(&rows, &teacher.logits, &student_logits);
+        // A mixed image tells of the one that it mostly is.
+        let main = batch.main(&rows);
+        let weights = self.weigh(&main, &batch.main_classes(), &teacher.logits, &student_logits)?;
+        self.history.add(&main, &teacher.logits, &student_logits);
         let weights = weights.map(|weights| Tensor::new(weights, student.logits.device())).transpose()?;
         let loss = self.objective.loss(&student, &teacher, &batch, weights.as_ref())?;
         let lr = self.lr(self.step);
@@ -222,7 +223,7 @@ impl<'a> Trainer<'a> {
         Augmented::join(&rows.par_iter().map(one).collect::<Result<Vec<_>>>()?)
     }
 
-    /// How much each image of the batch counts; `None` without a weigher.
+    /// How much each image of the batch counts, which is mostly the one at `rows`; `None` without a weigher.
     fn weigh(
         &mut self,
         rows: &[usize],
@@ -278,6 +279,7 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         self.grader.keep()?;
+        self.log.sync()?;
         let mut tensors = self.learner.save()?;
         self.history.save(&mut tensors)?;
         if let Some(weigher) = &mut self.weigher {
@@ -292,6 +294,7 @@ impl<'a> Trainer<'a> {
     /// Writes the history and the mean weights, then the student, and drops the resume point.
     pub fn finish(self) -> Result<()> {
         self.grader.keep()?;
+        self.log.sync()?;
         self.files.run.write_atomic(&self.files.history(), &self.history.to_bytes(&self.arm.ids)?)?;
         if let Some(weigher) = &self.weigher {
             let json = self.weights.to_json(&self.arm.ids, weigher.usage(), &weigher.links())?;

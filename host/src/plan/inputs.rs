@@ -63,6 +63,9 @@ impl Inputs {
 }
 
 /// Fails with [`Error::Input`] where a file is no longer what it was when the plan was made.
+///
+/// Policies, plugins, a generator's weights and those that a training begins with are checked again as they are read. Images,
+/// and weights that a plugin opens by itself, are not: who changes these in between changes the run.
 pub fn verify_inputs(inputs: &BTreeMap<String, Input>) -> Result<()> {
     for (key, input) in inputs {
         let kind = if input.path.is_dir() { Kind::Folder } else { Kind::File };
@@ -77,13 +80,14 @@ pub fn verify_inputs(inputs: &BTreeMap<String, Input>) -> Result<()> {
     Ok(())
 }
 
-/// Takes out `.` and `..`; the front of `path` is canonical, so this is what the system would do.
+/// Takes out `.` and `..` as the system would: what is before a `..` may be a link to elsewhere. Other links stay.
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
             Component::ParentDir => {
+                clean = clean.canonicalize().unwrap_or(clean);
                 clean.pop();
             }
             other => clean.push(other),
@@ -265,6 +269,25 @@ mod tests {
             assert!(error.to_string().contains(word), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
+    }
+
+    /// What is above a link is above the folder that it leads to.
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_upwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        std::fs::create_dir_all(at("far/away")).unwrap();
+        std::os::unix::fs::symlink(at("far/away"), at("link")).unwrap();
+        std::fs::write(at("far/file"), "far").unwrap();
+        std::fs::write(at("file"), "near").unwrap();
+        let mut inputs = Inputs::new(dir.path()).unwrap();
+        let found = |inputs: &mut Inputs, path: &str| {
+            std::fs::read_to_string(inputs.add("key", Path::new(path), Kind::File).unwrap()).unwrap()
+        };
+        assert_eq!(found(&mut inputs, "link/../file"), "far");
+        assert_eq!(found(&mut inputs, "far/../file"), "near");
+        assert_eq!(inputs.absolute(Path::new("new/../made")), dir.path().canonicalize().unwrap().join("made"));
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub struct Augmented {
 impl Augmented {
     /// The class that has the largest share in each image.
     pub fn main_classes(&self) -> Vec<u32> {
-        self.mix.as_ref().map_or_else(|| self.labels.clone(), |mix| mix.main_classes(&self.labels))
+        self.main(&self.labels)
+    }
+
+    /// Of each image of the batch, what `each` says of the image that it mostly is.
+    pub fn main<T: Copy>(&self, each: &[T]) -> Vec<T> {
+        self.mix.as_ref().map_or_else(|| each.to_vec(), |mix| mix.main(each))
     }
 
     /// Batches of unmixed images of one size as one.

@@ -11,6 +11,8 @@ use limbeck_models::optim::{Settings, Updater};
 use limbeck_models::weights;
 
 use super::normal::{self, Normal};
+use crate::hash::read_as_planned;
+use crate::plan::Input;
 use crate::seed::{Purpose, rng};
 use crate::{Context as _, Error, Result};
 
@@ -31,7 +33,32 @@ pub struct Spec {
     pub size: usize,
     pub normal: Normal,
     /// Weights to begin with, of exactly this network; `None` draws them.
-    pub start: Option<PathBuf>,
+    pub start: Option<Start>,
+}
+
+/// A file of weights to begin with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub path: PathBuf,
+    /// That of its content, where the plan has it.
+    pub sha256: Option<String>,
+}
+
+impl Start {
+    /// The file at `path`, which the plan has among its inputs under `key`.
+    pub fn planned(path: Option<&PathBuf>, inputs: &BTreeMap<String, Input>, key: &str) -> Option<Self> {
+        let sha256 = inputs.get(key).map(|input| input.sha256.clone());
+        path.map(|path| Self { path: path.clone(), sha256 })
+    }
+
+    /// Fails where the file is no longer that of the plan.
+    pub fn read(&self) -> Result<Checkpoint> {
+        let bytes = match &self.sha256 {
+            Some(sha256) => read_as_planned(&self.path, sha256)?,
+            None => fs_err::read(&self.path)?,
+        };
+        Ok(weights::parse(&bytes, &self.path.display().to_string())?)
+    }
 }
 
 /// A network in training.
@@ -67,14 +94,14 @@ impl Learner {
     ) -> Result<(Self, T)> {
         let params = match (saved, &spec.start) {
             (Some(file), _) => Params::resume(part(file, PARAMETERS), device),
-            (None, Some(start)) => Params::resume(weights::load(start)?.tensors, device),
+            (None, Some(start)) => Params::resume(start.read()?.tensors, device),
             (None, None) => Params::from_seed(seed, device),
         };
         let network = classifier::build(&spec.network, spec.classes, spec.channels, spec.size, &params);
         let network = match (saved, &spec.start) {
             (None, Some(start)) => {
-                let network = network.context(start.display())?;
-                uses_all(&spec.network, &params).context(start.display())?;
+                let network = network.context(start.path.display())?;
+                uses_all(&spec.network, &params).context(start.path.display())?;
                 network
             }
             _ => network?,
@@ -82,7 +109,7 @@ impl Learner {
         let blank = Tensor::zeros((1, spec.channels, spec.size, spec.size), DType::F32, device)?;
         let beside =
             beside(network.forward(&blank, Mode::Evaluation)?.features.dim(1)?, &beside_of(saved, seed, &params))?;
-        let mut updater = Updater::new(settings, params.parameters())?;
+        let mut updater = Updater::new(settings, params.parameters(), params.buffers())?;
         if let Some(file) = saved {
             updater.restore(&part(file, OPTIMIZER))?;
         }
@@ -110,8 +137,8 @@ impl Learner {
         Ok(value)
     }
 
-    /// The network to judge, from images as [`Learner::forward`] takes them to logits: with the moving averages of the
-    /// parameters where there are any.
+    /// The network to judge, from images as [`Learner::forward`] takes them to logits: with the moving averages of parameters
+    /// and running statistics where there are any.
     pub fn judged(&self) -> Result<impl Fn(&Tensor) -> Result<Tensor> + use<'_>> {
         let Spec { network, classes, channels, size, .. } = &self.spec;
         let averaged = match self.updater.averages() {
@@ -207,11 +234,34 @@ mod tests {
     use super::*;
 
     fn start(network: &str, classes: usize, seed: u64, start: Option<PathBuf>) -> Result<Learner> {
+        let start = start.map(|path| Start { path, sha256: None });
         let normal = Normal { mean: vec![0.5], std: vec![0.5] };
         let spec = Spec { network: network.into(), classes, channels: 1, size: 8, normal, start };
         let rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
         let settings = Settings { rule, clip_norm: None, accumulate: 1, ema: None };
         Learner::start(spec, seed, settings, None, &Device::Cpu)
+    }
+
+    /// By hand from the running statistics of every step.
+    #[test]
+    fn averages_have_the_running_statistics_of_their_weights() {
+        let normal = Normal { mean: vec![0.5], std: vec![0.5] };
+        let spec = Spec { network: "resnet8".into(), classes: 3, channels: 1, size: 8, normal, start: None };
+        let rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let settings = Settings { rule, clip_norm: None, accumulate: 1, ema: Some(0.5) };
+        let mut learner = Learner::start(spec, 1, settings, None, &Device::Cpu).unwrap();
+        let running = |learner: &Learner| learner.params.state()["bn1.running_var"].to_vec1::<f32>().unwrap();
+        let mut expected = running(&learner);
+        for step in 0..3 {
+            let images = Tensor::arange(0.0, 128.0, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
+            let images = images.affine(1.0 / 128.0, 0.0).unwrap().reshape((2, 1, 8, 8)).unwrap();
+            let loss = learner.train(&images, 1, step).unwrap().logits.sqr().unwrap().mean_all().unwrap();
+            learner.learn(&loss, 0.1).unwrap();
+            expected.iter_mut().zip(running(&learner)).for_each(|(mean, value)| *mean = 0.5 * *mean + 0.5 * value);
+        }
+        let found = learner.finished()["bn1.running_var"].to_vec1::<f32>().unwrap();
+        assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-6), "{found:?}, {expected:?}");
+        assert_ne!(found, running(&learner));
     }
 
     #[test]

@@ -60,9 +60,10 @@ impl Mix {
         }
     }
 
-    /// The class that has the largest share in each image, of the classes of the images before.
-    pub fn main_classes(&self, labels: &[u32]) -> Vec<u32> {
-        if self.share < 0.5 { self.partners.iter().map(|&partner| labels[partner]).collect() } else { labels.to_vec() }
+    /// Of each mixed image, what `each` says of the image that has the larger share in it. Every image is that of one mixed
+    /// image, as partners are a permutation.
+    pub fn main<T: Copy>(&self, each: &[T]) -> Vec<T> {
+        if self.share < 0.5 { self.partners.iter().map(|&partner| each[partner]).collect() } else { each.to_vec() }
     }
 }
 
@@ -141,9 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn the_larger_share_is_the_main_class() {
+    fn the_larger_share_is_the_main_image() {
         let mix = |share| Mix { partners: vec![1, 2, 0], share, cut: None };
-        assert_eq!(mix(0.6).main_classes(&[4, 5, 6]), [4, 5, 6]);
-        assert_eq!(mix(0.4).main_classes(&[4, 5, 6]), [5, 6, 4]);
+        assert_eq!(mix(0.6).main(&[4, 5, 6]), [4, 5, 6]);
+        assert_eq!(mix(0.4).main(&[4, 5, 6]), [5, 6, 4]);
     }
 }

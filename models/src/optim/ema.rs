@@ -8,7 +8,8 @@ use super::kernels::Blend;
 use crate::ops::cpu;
 use crate::{Error, Result};
 
-/// The exponential moving average of parameters: `average ← decay · average + (1 − decay) · parameter`.
+/// The exponential moving average of tensors by name: `average ← decay · average + (1 − decay) · tensor`. torch has it as
+/// `AveragedModel` with `use_buffers`.
 pub struct Ema {
     decay: f64,
     averages: BTreeMap<String, (Var, Var)>,
@@ -16,11 +17,11 @@ pub struct Ema {
 
 impl Ema {
     /// Starts at the present values.
-    pub fn new(decay: f64, parameters: &BTreeMap<String, Var>) -> Result<Self> {
+    pub fn new<'a>(decay: f64, tensors: impl Iterator<Item = (&'a String, &'a Var)>) -> Result<Self> {
         let start = |(name, var): (&String, &Var)| {
             Ok((name.clone(), (Var::from_tensor(&var.as_tensor().copy()?)?, var.clone())))
         };
-        Ok(Self { decay, averages: parameters.iter().map(start).collect::<Result<_>>()? })
+        Ok(Self { decay, averages: tensors.map(start).collect::<Result<_>>()? })
     }
 
     /// Moves the averages; to be called after each update.
@@ -36,7 +37,7 @@ impl Ema {
         Ok(())
     }
 
-    /// The averages by parameter name.
+    /// The averages by name.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         self.averages.iter().map(|(name, (average, _))| (name.clone(), average.as_tensor().clone())).collect()
     }

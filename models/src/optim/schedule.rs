@@ -14,7 +14,8 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The factor at `step` of `total` (both after `warmup` steps of linear growth from zero).
+    /// The factor at `step` of `total`. Over the first `warmup` steps it grows linearly from zero; a cosine falls over the rest,
+    /// milestones are fractions of the whole.
     pub fn factor(&self, step: u64, total: u64, warmup: u64) -> f64 {
         if step < warmup {
             return (step + 1) as f64 / warmup as f64;

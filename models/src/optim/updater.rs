@@ -25,7 +25,7 @@ pub struct Settings {
     pub clip_norm: Option<f64>,
     /// Steps whose mean gradient makes one update; at least 1.
     pub accumulate: u32,
-    /// The decay of the moving average of the parameters; `None` for no average.
+    /// The decay of the moving average of parameters and buffers; `None` for no average.
     pub ema: Option<f64>,
 }
 
@@ -41,10 +41,12 @@ pub struct Updater {
 }
 
 impl Updater {
-    /// Nothing accumulated yet, the average at the present values.
-    pub fn new(settings: Settings, parameters: BTreeMap<String, Var>) -> Result<Self> {
+    /// Nothing accumulated yet, the average at the present values. `buffers` are what the network changes by itself: running
+    /// statistics, which are averaged like the parameters, since they describe the network of those.
+    pub fn new(settings: Settings, parameters: BTreeMap<String, Var>, buffers: BTreeMap<String, Var>) -> Result<Self> {
         let optimizer = Optimizer::new(settings.rule, parameters.clone())?;
-        let ema = settings.ema.map(|decay| Ema::new(decay, &parameters)).transpose()?;
+        let averaged = || parameters.iter().chain(&buffers);
+        let ema = settings.ema.map(|decay| Ema::new(decay, averaged())).transpose()?;
         Ok(Self { settings, parameters, optimizer, ema, pending: BTreeMap::new(), waiting: 0 })
     }
 
@@ -91,7 +93,7 @@ impl Updater {
         Ok(())
     }
 
-    /// The moving averages by parameter name, where there are any.
+    /// The moving averages of parameters and buffers by name, where there are any.
     pub fn averages(&self) -> Option<BTreeMap<String, Tensor>> {
         self.ema.as_ref().map(Ema::state)
     }
