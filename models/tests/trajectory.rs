@@ -17,6 +17,9 @@ use serde::Deserialize;
 /// Relative to PyTorch's loss, and to the norm of a tensor of running statistics.
 const TOLERANCE: f64 = 1e-3;
 
+/// Where PyTorch with channels-last images is 4.9e-3 from itself after as many steps.
+const TOLERANCE_WHERE_ROUNDING_GROWS: f64 = 1e-2;
+
 /// Images that take turns, and classes.
 const BATCHES: usize = 5;
 const CLASSES: usize = 10;
@@ -75,7 +78,7 @@ fn build(name: &str, who: &str, size: usize, train: bool) -> (Box<dyn Network>, 
 }
 
 /// Trains as the script does, compares.
-fn follows_pytorch(name: &str) {
+fn follows_pytorch(name: &str, tolerance: f64) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/trajectory.json");
     let mut golden: BTreeMap<String, Case> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let case = golden.remove(name).unwrap_or_else(|| panic!("run `python make_trajectory.py {name}` first"));
@@ -103,14 +106,14 @@ fn follows_pytorch(name: &str) {
         }
         worst = worst.max(gap);
     }
-    assert!(worst <= TOLERANCE, "{name}: a loss is {worst:.1e} of PyTorch's away");
+    assert!(worst <= tolerance, "{name}: a loss is {worst:.1e} of PyTorch's away");
     let state = params.state();
     for (buffer, expected) in &case.running {
         let found = state[buffer].to_vec1::<f32>().unwrap();
         let norm = found.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let samples = (0..expected.len() - 1).map(|i| f64::from(found[i * found.len() / (expected.len() - 1)]));
         for (found, expected) in std::iter::once(norm).chain(samples).zip(expected) {
-            let allowed = TOLERANCE * norm;
+            let allowed = tolerance * norm;
             assert!((found - expected).abs() <= allowed, "{name}, {buffer}: {found}, PyTorch {expected} ± {allowed}");
         }
     }
@@ -118,28 +121,34 @@ fn follows_pytorch(name: &str) {
 
 #[test]
 fn small_resnets() {
-    follows_pytorch("resnet-small");
+    follows_pytorch("resnet-small", TOLERANCE);
 }
 
 #[test]
 fn small_wide_resnets() {
-    follows_pytorch("wrn-small");
+    follows_pytorch("wrn-small", TOLERANCE);
 }
 
 #[test]
 #[ignore = "minutes"]
 fn resnets_at_full_size() {
-    follows_pytorch("resnet");
+    follows_pytorch("resnet", TOLERANCE);
 }
 
 #[test]
 #[ignore = "minutes"]
 fn wide_resnets_at_full_size() {
-    follows_pytorch("wrn");
+    follows_pytorch("wrn", TOLERANCE);
 }
 
 #[test]
 #[ignore = "minutes"]
 fn wide_resnets_at_the_usual_rate() {
-    follows_pytorch("wrn-usual-rate");
+    follows_pytorch("wrn-usual-rate", TOLERANCE);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn resnets_at_the_usual_rate() {
+    follows_pytorch("resnet-usual-rate", TOLERANCE_WHERE_ROUNDING_GROWS);
 }

@@ -167,3 +167,37 @@ fn no_delete() -> i32 {
 fn no_delete() -> i32 {
     0x80
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// A library whose `value` returns `number`.
+    fn compile(number: u32, library: &Path) {
+        let source = library.with_extension("c");
+        std::fs::write(&source, format!("int value(void) {{ return {number}; }}")).unwrap();
+        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([library, &source]).status();
+        assert!(compiled.expect("this test needs a C compiler `cc`").success());
+    }
+
+    #[test]
+    fn what_was_hashed_is_loaded_when_the_file_changes_in_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pinned, other, link] = ["pinned.so", "other.so", "link.so"].map(|name| folder.path().join(name));
+        compile(1, &pinned);
+        compile(2, &other);
+        std::os::unix::fs::symlink(&pinned, &link).unwrap();
+        let file = PluginFile::read(&link).unwrap();
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        std::fs::write(&pinned, "gone").unwrap();
+
+        file.require_pin(Some(file.sha256()), false).unwrap();
+        let library = file.load().unwrap();
+        // SAFETY: the function has the type that it was compiled with.
+        let value = unsafe { library.get::<extern "C" fn() -> i32>(b"value") }.unwrap();
+        assert_eq!(value(), 1);
+    }
+}

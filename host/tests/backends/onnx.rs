@@ -1,5 +1,6 @@
 //! Teachers in ONNX files against PyTorch's own numbers (`tests/golden/make_onnx.py`). What runs a model needs an ONNX
-//! Runtime on this machine and is skipped, with a word on stderr, where there is none; `.ci/run` installs one.
+//! Runtime on this machine and is skipped, with a word on stderr, where there is none; `.ci/run` installs one
+//! and names it in ORT_DYLIB_PATH, which makes a skip a failure.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,16 @@ fn model(name: &str) -> PathBuf {
 fn skipped() -> bool {
     let Some(error) = open_plain("flat").err() else { return false };
     assert!(error.to_string().contains("it needs ONNX Runtime, which is in none"), "{error}");
+    assert!(std::env::var_os("ORT_DYLIB_PATH").is_none(), "{error}");
     eprintln!("SKIPPED, nothing was tested: {error}");
     true
+}
+
+/// Whether the library that ORT_DYLIB_PATH names, if any, comes with its CUDA part.
+fn has_cuda_provider() -> bool {
+    let Some(named) = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from) else { return true };
+    let folder = if named.is_dir() { named.join("capi") } else { named.parent().unwrap().to_owned() };
+    folder.join("libonnxruntime_providers_cuda.so").exists()
 }
 
 fn teacher(name: &str, config: Value) -> PluginPlan {
@@ -175,9 +184,12 @@ fn recipes_that_contradict_the_model_are_refused() {
     with("two-outputs", json!({"features": "y", "logits": "y"}), "name the same output");
     with("any-size", json!({"channels": 1}), "write `size = 224`");
     // A library without CUDA says so; one with CUDA may have a GPU to work on.
-    if let Err(error) = open("flat", json!({"mean": 0.0, "std": 1.0, "provider": "cuda"})) {
-        let message = error.to_string();
-        assert!(message.contains("can't run it on GPU 0") && message.contains("onnxruntime-gpu"), "{message}");
+    match open("flat", json!({"mean": 0.0, "std": 1.0, "provider": "cuda"})) {
+        Ok(_) => assert!(has_cuda_provider(), "a library without CUDA took `provider = \"cuda\"`"),
+        Err(error) => {
+            let message = error.to_string();
+            assert!(message.contains("can't run it on GPU 0") && message.contains("onnxruntime-gpu"), "{message}");
+        }
     }
 }
 

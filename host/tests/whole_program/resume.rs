@@ -86,16 +86,20 @@ fn each_stage_survives_a_kill_of_its_own() {
     // Killed when a file of the stage has just appeared: after the first shard, the subset, a student's resume point, the
     // evaluation.
     let moments = ["pool/round-000/index.json", "subset/round-000.json", "checkpoints/synthetic/seed-0", "eval.json"];
+    let mut early = 0;
     for (i, moment) in moments.iter().enumerate() {
         let out = scratch.path().join(format!("killed-{i}"));
         let mut command = run(&out, &[]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("limbeck starts");
         wait_for(&out.join(moment));
+        early += u32::from(child.try_wait().expect("the process is ours").is_none());
         child.kill().expect("SIGKILL");
         child.wait().expect("the process is ours");
         finish(run(&out, &[]));
         assert_same(&out, &whole);
     }
+    // The last moment is close to the end.
+    assert!(early >= 3, "only {early} kills came before the end");
 }
 
 /// A limit on the size of files stands for a full disk: the resume points of a training don't fit. (A training, because a run

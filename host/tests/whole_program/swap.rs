@@ -56,6 +56,7 @@ fn finish_where_onnx_runtime_is(mut command: Command) -> bool {
     let missing = message.contains("it needs ONNX Runtime, which is in none");
     assert!(output.status.success() || missing, "{}: {message}", output.status);
     if missing {
+        assert!(std::env::var_os("ORT_DYLIB_PATH").is_none(), "{message}");
         eprintln!("SKIPPED, the ONNX teacher was not run: {message}");
     }
     !missing

@@ -51,6 +51,7 @@ fn checkpoints_load_in_pytorch_by_name() {
     let python = std::env::var("LIMBECK_PYTHON").unwrap_or_else(|_| "python3".into());
     let modules = Command::new(&python).args(["-c", "import torchvision, safetensors.torch"]).output();
     if !modules.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("LIMBECK_PYTHON").is_none(), "`{python}` has no torchvision and safetensors");
         eprintln!("SKIPPED: `{python}` has no torchvision and safetensors; LIMBECK_PYTHON names another Python");
         return;
     }

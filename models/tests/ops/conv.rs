@@ -128,7 +128,7 @@ fn matches_the_definition(device: &Device) {
 }
 
 fn gradient_agrees_with_differences(device: &Device) {
-    for case in CASES.iter().take(11) {
+    for case in CASES {
         let &(.., stride, padding, groups) = case;
         let f = |t: &[Tensor]| conv2d(&t[0], &t[1], Some(&t[2]), stride, padding, groups).unwrap();
         check_gradient(&inputs(case, device), f, 1e-2, 2e-3);

@@ -69,9 +69,12 @@ impl Classifier for Toy {
 
 impl Denoiser for Toy {
     fn denoise(&self, _: &Exec, noisy: &Noisy<'_>, epsilon: &mut Output<'_>, _: Option<&mut Output<'_>>) -> Result<()> {
-        let Condition::Classes(classes) = &noisy.condition else { return Err(Error::unsupported("classes only")) };
-        let rows = noisy.x.f32s()?.chunks(4).zip(noisy.t.f32s()?).zip(classes.i64s()?);
-        let values: Vec<f32> = rows.flat_map(|((x, t), class)| x.iter().map(move |x| x + t + *class as f32)).collect();
+        let conditions: Vec<f32> = match &noisy.condition {
+            Condition::Classes(classes) => classes.i64s()?.iter().map(|&class| class as f32).collect(),
+            Condition::Embedding(rows) => rows.f32s()?.chunks(rows.shape()[1]).map(|row| row.iter().sum()).collect(),
+        };
+        let rows = noisy.x.f32s()?.chunks(4).zip(noisy.t.f32s()?).zip(conditions);
+        let values: Vec<f32> = rows.flat_map(|((x, t), add)| x.iter().map(move |x| x + t + add)).collect();
         epsilon.copy_from(&values)
     }
 }
@@ -267,24 +270,27 @@ fn a_panic_poisons_its_instance_alone() {
 }
 
 #[test]
-fn a_denoiser_gets_steps_and_classes() {
+fn a_denoiser_gets_steps_and_classes_or_embeddings() {
     let instance = create(&HOST, json!({})).unwrap();
     let mut call = Call::new();
-    let (mut rows, mut t, mut classes) = ([2i64], [10.0f32, 20.0], [1i64, -1]);
+    let (mut rows, mut t) = ([2i64], [10.0f32, 20.0]);
+    let (mut classes, mut wide, mut embedding) = ([1i64, -1], [2i64, 3], [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
     call.input.shape = call.shape.as_mut_ptr();
     let column = DLTensor { ndim: 1, shape: rows.as_mut_ptr(), strides: null_mut(), ..call.input };
     let t = DLTensor { data: t.as_mut_ptr().cast(), ..column };
     let classes = DLTensor { data: classes.as_mut_ptr().cast(), dtype: DLDataType::I64, ..column };
-    let inputs = [call.input, t, classes];
+    let embedding = DLTensor { data: embedding.as_mut_ptr().cast(), ndim: 2, shape: wide.as_mut_ptr(), ..column };
     let mut output = DLTensor { ndim: 4, shape: call.input.shape, ..call.output };
-    let mut run = |n_outputs| {
+    let mut run = |condition| {
+        let inputs = [call.input, t, condition];
         // SAFETY: three inputs and one output whose memory lives in this function.
-        unsafe {
-            table().run.unwrap()(instance, abi::OP_DENOISE, &call.exec, inputs.as_ptr(), 3, &mut output, n_outputs)
-        }
+        unsafe { table().run.unwrap()(instance, abi::OP_DENOISE, &call.exec, inputs.as_ptr(), 3, &mut output, 1) }
     };
-    assert_eq!(run(1), abi::OK, "{}", last_error(instance));
+    assert_eq!(run(classes), abi::OK, "{}", last_error(instance));
     assert_eq!(call.out, [11.0, 12.0, 13.0, 14.0, 23.0, 24.0, 25.0, 26.0]);
+    assert_eq!(run(embedding), abi::OK, "{}", last_error(instance));
+    assert_eq!(call.out, [16.0, 17.0, 18.0, 19.0, 39.0, 40.0, 41.0, 42.0]);
+    assert_eq!(run(DLTensor { ndim: 1, ..embedding }), abi::INVALID);
     destroy(instance);
 }
 
