@@ -43,7 +43,8 @@ pub enum Format {
     Shards,
 }
 
-/// The files of one split: `images` and `labels` for `idx`, `files` for `cifar` and `shards`, `path` for `folder`.
+/// `data.train` and `data.test`: the files of one split, `images` and `labels` for `idx`, `files` for `cifar` and `shards`, `path` for
+/// `folder`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FilesConfig {

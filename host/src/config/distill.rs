@@ -138,7 +138,7 @@ pub enum LossKind {
     LogitMse,
 }
 
-/// `[….optimizer]`
+/// `[distill.optimizer]` and `[train.optimizer]`: how gradients become steps.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OptimizerConfig {
@@ -202,7 +202,7 @@ pub enum Schedule {
     Constant,
 }
 
-/// `[….augment]`: how images are varied before each step. All off by default. A random crop comes first, then RandAugment, then
+/// `[distill.augment]` and `[train.augment]`: how images are varied before each step. All off by default. A random crop comes first, then RandAugment, then
 /// colour jitter, then the rest.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
