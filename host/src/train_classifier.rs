@@ -16,7 +16,7 @@ use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{Start, number, saved};
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec};
+use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec, spare_workers};
 use crate::{Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
@@ -184,7 +184,7 @@ fn feed(plan: &ClassifierPlan, data: Arc<dyn Images>, first: u64, total: u64) ->
         let rows = batches.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).rows(step).to_vec();
         augment.batch(&*data, &rows, &mut rng(seed, Purpose::Augment, step))
     };
-    let workers = plan.workers.unwrap_or((rayon::current_num_threads() / 4).max(1));
+    let workers = plan.workers.unwrap_or_else(spare_workers);
     Ok(Feed::start(first, total, workers, make)?)
 }
 

@@ -8,9 +8,11 @@ mod grader;
 mod history;
 mod objective;
 mod trainer;
+mod variations;
 mod weights;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::Device;
 
@@ -54,7 +56,7 @@ pub fn run(
     let curve = curve_images(load(&plan.data, Split::Test)?);
     let features = objective::wants_features(&plan.distill.loss);
     let cache = Cache::open(plan, run, progress, teacher.info().features.filter(|_| features))?;
-    for arm in arms::read(plan, run, round)? {
+    for arm in arms::read(plan, run, round)?.into_iter().map(Arc::new) {
         check(plan, teacher.info(), &arm.data).context(format_args!("the {} images", arm.name))?;
         let grader = Grader::new(teacher, device, features, cache.as_ref());
         for &seed in &plan.distill.seeds {
@@ -95,7 +97,7 @@ fn train_one(
     run: &RunDir,
     progress: &Progress,
     device: &Device,
-    arm: &Arm,
+    arm: &Arc<Arm>,
     seed: u64,
     grader: &Grader<'_>,
     curve: &Dataset,

@@ -2,16 +2,18 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use limbeck_images::Feed;
 use limbeck_models::checkpoint::{self, Checkpoint};
-use rayon::prelude::*;
 
 use super::MakeWeigher;
 use super::arms::Arm;
 use super::grader::Grader;
 use super::history::History;
 use super::objective::Objective;
+use super::variations::{self, Batch};
 use super::weights::MeanWeights;
 use crate::accuracy::evaluate;
 use crate::data::Dataset;
@@ -20,10 +22,9 @@ use crate::policy::{StepColumns, Weigher};
 use crate::progress::{Mode, Progress};
 use crate::rounds::student_file;
 use crate::run_dir::RunDir;
-use crate::seed::{Purpose, rng};
 use crate::training::learner::{Start, number, saved};
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Augmented, Batches, Learner, Log, Normal, Running, Spec};
+use crate::training::{Augment, Batches, Learner, Log, Normal, Running, Spec};
 use crate::{Error, Result};
 
 /// The tensor of a resume point in which a weigher keeps what it learnt.
@@ -77,7 +78,10 @@ pub struct Trainer<'a> {
     log: Log<'a>,
     learner: Learner,
     objective: Objective,
-    augment: Augment,
+    /// Whether the teacher need be asked once only for each image.
+    unvaried: bool,
+    /// The batches of the steps to come.
+    feed: Feed<Result<Batch>>,
     batches: Batches,
     weigher: Option<Box<dyn Weigher>>,
     weights: MeanWeights,
@@ -95,7 +99,7 @@ impl<'a> Trainer<'a> {
     pub fn start(
         plan: &'a Plan,
         files: &'a Files<'a>,
-        arm: &'a Arm,
+        arm: &'a Arc<Arm>,
         seed: u64,
         grader: &'a Grader<'a>,
         device: &Device,
@@ -123,6 +127,8 @@ impl<'a> Trainer<'a> {
             Learner::start_with(spec, seed, settings, saved.as_ref(), device, |width, params| {
                 Objective::new(&plan.distill, width, teacher, params)
             })?;
+        let step = saved.as_ref().map_or(Ok(0), |file| number(file, "step"))?;
+        let total = u64::from(plan.distill.epochs) * batches.steps_per_epoch();
         let mut trainer = Self {
             plan,
             files,
@@ -131,14 +137,15 @@ impl<'a> Trainer<'a> {
             log,
             learner,
             objective,
-            augment: Augment::new(&plan.distill.augment),
-            weigher: make_weigher(u64::from(plan.distill.epochs) * batches.steps_per_epoch())?,
+            unvaried: Augment::new(&plan.distill.augment).is_identity(),
+            feed: variations::feed(plan, arm, seed, step, total)?,
+            weigher: make_weigher(total)?,
             batches,
             weights: MeanWeights::new(arm.data.len()),
             history: History::new(&arm.data.labels, plan.data.classes),
             running: Running::default(),
             seed,
-            step: 0,
+            step,
         };
         if let Some(file) = &saved {
             trainer.resume(file)?;
@@ -148,7 +155,6 @@ impl<'a> Trainer<'a> {
     }
 
     fn resume(&mut self, file: &Checkpoint) -> Result<()> {
-        self.step = number(file, "step")?;
         self.running = Running::restore("loss", file)?;
         self.history.restore(file)?;
         if let Some(weigher) = &mut self.weigher {
@@ -183,13 +189,9 @@ impl<'a> Trainer<'a> {
 
     /// One step; returns how many images it saw. All that is random follows from the seed and the step alone.
     pub fn advance(&mut self) -> Result<u64> {
-        let rows = self.batches.rows(self.step).to_vec();
-        let batch = self.vary(&rows)?;
-        let teacher = if self.augment.is_identity() {
-            self.grader.look_up(self.arm, &rows)?
-        } else {
-            self.grader.grade(&batch)?
-        };
+        let made = self.feed.take().ok_or_else(|| Error::failed("the thread that varies images broke off"))?;
+        let Batch { rows, varied: batch } = made?;
+        let teacher = if self.unvaried { self.grader.look_up(self.arm, &rows)? } else { self.grader.grade(&batch)? };
         let student = self.learner.train(&batch.images, self.seed, self.step)?;
         let student_logits = student.logits.detach().to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
         // A mixed image tells of the one that it mostly is.
@@ -204,23 +206,6 @@ impl<'a> Trainer<'a> {
         self.running.add(loss);
         self.step += 1;
         Ok(rows.len() as u64)
-    }
-
-    /// The images at `rows`, varied. With a bound number of variations they follow from the image and the epoch alone,
-    /// the same for every student, so that the teacher needs to be asked once for each.
-    fn vary(&self, rows: &[usize]) -> Result<Augmented> {
-        let variations = self.plan.distill.cache.as_ref().map_or(0, |cache| u64::from(cache.variations));
-        if variations == 0 || self.augment.is_identity() {
-            let mut random = rng(self.seed, Purpose::Augment, self.step);
-            return self.augment.batch(&self.arm.data, rows, &mut random);
-        }
-        let variation = self.step / self.batches.steps_per_epoch() % variations;
-        let (augment, arm, seed) = (&self.augment, self.arm, self.plan.run.seed);
-        let one = |&row: &usize| {
-            let stream = arm.ids[row].wrapping_mul(variations).wrapping_add(variation);
-            augment.batch(&arm.data, &[row], &mut rng(seed, Purpose::Augment, stream))
-        };
-        Augmented::join(&rows.par_iter().map(one).collect::<Result<Vec<_>>>()?)
     }
 
     /// How much each image of the batch counts, which is mostly the one at `rows`; `None` without a weigher.

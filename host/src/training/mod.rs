@@ -14,3 +14,8 @@ pub use learner::{Learner, Spec};
 pub use log::{Log, Running};
 pub use mix::Mix;
 pub use normal::Normal;
+
+/// Threads that vary images ahead of a training's steps, where nobody says how many.
+pub fn spare_workers() -> usize {
+    (rayon::current_num_threads() / 4).max(1)
+}
