@@ -45,7 +45,7 @@ impl Progress {
         Self { mode, bars: MultiProgress::with_draw_target(target) }
     }
 
-    /// Starts a stage of `total` units (`"images"`, `"steps"`), of which none is done yet.
+    /// Starts a stage of `total` units (`"images"`, `"steps"`); of those that are there already, tell [`Bar::found`].
     pub fn stage(&self, name: &str, total: u64, unit: &'static str) -> Bar {
         let shown = match self.mode {
             Mode::Bars => {
@@ -54,7 +54,7 @@ impl Progress {
             Mode::Quiet | Mode::Plain => None,
         };
         let now = Instant::now();
-        let state = State { done: 0, message: String::new(), started: now, printed: now, finished: false };
+        let state = State { done: 0, found: 0, message: String::new(), started: now, printed: now, finished: false };
         let inner =
             Inner { progress: self.clone(), name: name.to_owned(), unit, total, shown, state: Mutex::new(state) };
         Bar { inner: Arc::new(inner) }
@@ -103,13 +103,33 @@ struct Inner {
 
 struct State {
     done: u64,
+    /// How many of these were there before the stage began.
+    found: u64,
     message: String,
     started: Instant,
     printed: Instant,
     finished: bool,
 }
 
+impl State {
+    fn shown_message(&self) -> String {
+        if self.message.is_empty() { String::new() } else { format!(", {}", self.message) }
+    }
+}
+
 impl Bar {
+    /// An earlier run left `n` units behind: they are done, but say nothing of how fast this one is.
+    pub fn found(&self, n: u64) {
+        let mut state = self.state();
+        state.done += n;
+        state.found += n;
+        if let Some(bar) = &self.inner.shown {
+            bar.inc(n);
+            bar.tick();
+            bar.reset_eta();
+        }
+    }
+
     /// `n` more units are done.
     pub fn advance(&self, n: u64) {
         let line = {
@@ -144,9 +164,7 @@ impl Bar {
             if std::mem::replace(&mut state.finished, true) {
                 return;
             }
-            let message = if state.message.is_empty() { String::new() } else { format!(", {}", state.message) };
-            let took = duration(state.started.elapsed());
-            format!("{}: {} {} in {took}{message}", self.inner.name, state.done, self.inner.unit)
+            self.last_line(&state)
         };
         if let Some(bar) = &self.inner.shown {
             bar.finish_and_clear();
@@ -156,18 +174,25 @@ impl Bar {
 
     fn line(&self, state: &State) -> String {
         let seconds = state.started.elapsed().as_secs_f64().max(1e-9);
-        let rate = state.done as f64 / seconds;
+        let rate = (state.done - state.found) as f64 / seconds;
         let left = self.inner.total.saturating_sub(state.done) as f64 / rate.max(1e-9);
-        let message = if state.message.is_empty() { String::new() } else { format!(", {}", state.message) };
         format!(
-            "{}: {}/{} {unit}, {rate} {unit}/s, {} left{message}",
+            "{}: {}/{} {unit}, {rate} {unit}/s, {} left{}",
             self.inner.name,
             state.done,
             self.inner.total,
             duration(Duration::from_secs_f64(left.min(1e9))),
+            state.shown_message(),
             unit = self.inner.unit,
             rate = rate_text(rate),
         )
+    }
+
+    fn last_line(&self, state: &State) -> String {
+        let took = duration(state.started.elapsed());
+        let found = if state.found == 0 { String::new() } else { format!(", {} found", state.found) };
+        let Inner { name, unit, .. } = &*self.inner;
+        format!("{name}: {} {unit} in {took}{found}{}", state.done - state.found, state.shown_message())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -219,15 +244,34 @@ mod tests {
         assert_eq!(shown(7_800_000), "2 h 10 min");
     }
 
+    /// A stage of 2000 images, worked at for 50 s.
+    fn worked(found: u64, drawn: u64) -> Bar {
+        let bar = Progress::new(Mode::Quiet).stage("synth", 2000, "images");
+        bar.found(found);
+        bar.advance(drawn);
+        bar.message("shard 1");
+        bar.state().started = Instant::now().checked_sub(Duration::from_secs(50)).unwrap();
+        bar
+    }
+
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
-        let bar = Progress::new(Mode::Quiet).stage("synth", 2000, "images");
-        bar.advance(500);
-        bar.message("shard 1");
-        let now = Instant::now();
-        let started = now.checked_sub(Duration::from_secs(50)).unwrap();
-        let state = State { done: 500, message: "shard 1".into(), started, printed: now, finished: false };
-        assert_eq!(bar.line(&state), "synth: 500/2000 images, 10.00 images/s, 2 min 30 s left, shard 1");
+        let bar = worked(0, 500);
+        assert_eq!(bar.line(&bar.state()), "synth: 500/2000 images, 10.00 images/s, 2 min 30 s left, shard 1");
+        assert_eq!(bar.last_line(&bar.state()), "synth: 500 images in 50.0 s, shard 1");
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_behind_makes_nothing_faster() {
+        let bar = worked(1400, 100);
+        assert_eq!(bar.line(&bar.state()), "synth: 1500/2000 images, 2.00 images/s, 4 min 10 s left, shard 1");
+        assert_eq!(bar.last_line(&bar.state()), "synth: 100 images in 50.0 s, 1400 found, shard 1");
+        let moving = Progress::new(Mode::Bars).stage("synth", 2000, "images");
+        moving.found(1400);
+        let shown = moving.inner.shown.as_ref().unwrap();
+        assert_eq!(shown.position(), 1400);
+        // Nothing an instant that may be too short to measure.
+        assert!(shown.per_sec() == 0.0 || shown.per_sec().is_nan(), "{}", shown.per_sec());
     }
 
     #[test]

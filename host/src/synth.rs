@@ -38,7 +38,7 @@ pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device, roun
         let draws = Draws::of(plan, run, round)?;
         let artist = Artist::new(plan, progress, device, round)?;
         let done: usize = images - missing.iter().map(|&shard| count(shard)).sum::<usize>();
-        artist.bar.advance(done as u64);
+        artist.bar.found(done as u64);
         for shard in missing {
             let first = shard * synth.shard;
             let numbered = (first..first + count(shard)).map(|place| {

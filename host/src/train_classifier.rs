@@ -44,7 +44,7 @@ pub fn train(plan: &ClassifierPlan, run: &RunDir, progress: &Progress, device: &
     let mut training = Training::start(plan, data, run, device)?;
     let (total, batch) = (training.total(), training.batches.size() as u64);
     let bar = progress.stage(&plan.name, total * batch, "images");
-    bar.advance(training.step * batch);
+    bar.found(training.step * batch);
     while training.step < total {
         training.advance()?;
         bar.advance(batch);

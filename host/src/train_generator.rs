@@ -65,7 +65,7 @@ pub fn train(
     let mut training = Training::start(plan, data, run, device)?;
     let (total, batch) = (training.batches.steps_per_epoch() * u64::from(plan.epochs), training.batches.size() as u64);
     let bar = progress.stage(&plan.name, total * batch, "images");
-    bar.advance(training.step * batch);
+    bar.found(training.step * batch);
     while training.step < total {
         training.advance()?;
         bar.advance(batch);

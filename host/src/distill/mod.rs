@@ -110,7 +110,7 @@ fn train_one(
     }
     let mut trainer = Trainer::start(plan, &files, arm, seed, grader, device, make_weigher, before)?;
     let bar = progress.stage(&format!("distill {} seed {seed}", arm.name), trainer.total_images(), "images");
-    bar.advance(trainer.images_done());
+    bar.found(trainer.images_done());
     while !trainer.done() {
         bar.advance(trainer.advance()?);
         if let Some(message) = trainer.log(curve)? {
