@@ -66,7 +66,7 @@ impl Generator {
         let sha256 = Some(sha256.clone());
         let TrainedSchedule { steps, schedule } = match (plan.trained, &plan.weights) {
             (Some(trained), _) => trained,
-            (None, weights) => weights.as_deref().and_then(told).ok_or_else(|| {
+            (None, weights) => weights.as_deref().map(told).transpose()?.flatten().ok_or_else(|| {
                 Error::input(format!(
                     "nothing tells how the network of plugin `{}` was trained: set `generator.train-steps` and \
                      `generator.schedule`",
@@ -83,14 +83,71 @@ fn stored(file: &Checkpoint, path: &Path) -> Result<Option<GeneratorConfig>> {
     let config = file.entry("config").filter(|_| file.entry("network").as_deref() == Some("dit"));
     let read = |config: String| {
         serde_json::from_str(&config).map_err(|error| {
-            Error::input(format!("`{}` describes its network wrongly ({error}): train it again", path.display()))
+            let shown = path.display();
+            Error::input(format!(
+                "`{shown}` describes its network wrongly in its entry `config` ({error}): train it again"
+            ))
         })
     };
     config.map(read).transpose()
 }
 
-/// The schedule that a file of ours was trained with.
-fn told(path: &Path) -> Option<TrainedSchedule> {
-    let config = stored(&checkpoint::load(path).ok()?, path).ok()??;
-    Some(TrainedSchedule { steps: config.steps, schedule: config.schedule })
+/// The schedule that a file of ours was trained with; `None` of any other, as a plugin's weights may be of any format.
+fn told(path: &Path) -> Result<Option<TrainedSchedule>> {
+    let file = match checkpoint::load(path) {
+        Err(limbeck_models::Error::BadCheckpoint { .. }) => return Ok(None),
+        file => file?,
+    };
+    let schedule = |config: GeneratorConfig| TrainedSchedule { steps: config.steps, schedule: config.schedule };
+    Ok(stored(&file, path)?.map(schedule))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// What a file of these bytes tells.
+    fn told_by(bytes: &[u8]) -> Result<Option<TrainedSchedule>> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weights.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        told(&path)
+    }
+
+    fn weights(network: &str, config: &str) -> Vec<u8> {
+        let entries = [("network", network), ("config", config)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        checkpoint::to_bytes(&BTreeMap::new(), &entries.into()).unwrap()
+    }
+
+    const MODEL: &str = r#"{ "size": 8, "channels": 1, "patch": 2, "width": 8, "depth": 1, "heads": 1, "classes": 2 }"#;
+
+    #[test]
+    fn weights_of_ours_tell_their_schedule() {
+        let config = format!(r#"{{ "model": {MODEL}, "steps": 250, "schedule": "cosine" }}"#);
+        let trained = told_by(&weights("dit", &config)).unwrap().unwrap();
+        assert_eq!((trained.steps, trained.schedule), (250, NoiseSchedule::Cosine));
+    }
+
+    #[test]
+    fn weights_of_others_tell_nothing() {
+        assert!(told_by(b"\x80\x02 a pickle").unwrap().is_none());
+        assert!(told_by(&weights("unet", "{}")).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_weights_of_ours_tell_wrongly_is_named() {
+        let config = format!(r#"{{ "model": {MODEL}, "steps": 250, "schedule": "steep" }}"#);
+        let error = told_by(&weights("dit", &config)).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("weights.safetensors` describes its network wrongly in its entry `config`"),
+            "{message}"
+        );
+        assert!(message.contains("unknown variant `steep`"), "{message}");
+        assert_eq!(error.exit_code(), 2);
+        let missing = told(Path::new("/nowhere/weights.safetensors")).unwrap_err().to_string();
+        assert!(missing.contains("/nowhere/weights.safetensors"), "{missing}");
+    }
 }
