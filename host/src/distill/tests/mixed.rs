@@ -1,7 +1,11 @@
 //! What weighers and the history are told of mixed images.
 
-use super::*;
-use crate::policy::Grade;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::toy::Toy;
+use crate::Result;
+use crate::policy::{Grade, PolicyUse, StepColumns, Weigher};
 
 /// What a student said of the images that a mixed one mostly was: by id, the probabilities of that image's class.
 #[derive(Default)]

@@ -1,0 +1,11 @@
+//! Whole distillations of toy images.
+
+mod cache;
+mod counting;
+mod learning;
+mod mixed;
+mod refusals;
+mod resume;
+mod teacher;
+mod told;
+mod toy;
