@@ -1,18 +1,16 @@
 //! One running copy of a policy: its memory, its budget, and what it used.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+use wasmtime::Store;
 use wasmtime::component::{Instance, Resource};
-use wasmtime::{Store, Trap};
 
 use super::columns::Columns;
-use super::limits::MemoryExceeded;
+use super::ending::{MESSAGE, explain};
 use super::log::{LogSink, clean};
 use super::sandbox::ticks;
 use super::state::{Batch, Lent, State};
-use super::wasi::Forbidden;
+use super::usage::PolicyUse;
 use super::{Limits, Policy, PolicyError, Result, Role, check, contract};
 
 pub use super::contract::data::Veto;
@@ -25,8 +23,6 @@ pub use super::contract::selector::Selection;
 const REPLY: usize = 1 << 20;
 /// Bytes of state that `save` may give.
 const STATE: usize = 16 << 20;
-/// Characters of a message that are shown.
-const MESSAGE: usize = 2000;
 
 /// When a call happens; also what its random numbers depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,67 +30,6 @@ pub struct When {
     pub round: u32,
     pub epoch: u32,
     pub step: u64,
-}
-
-/// What a policy used, for the summary and the report of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PolicyUse {
-    pub name: String,
-    pub version: String,
-    /// Of the file.
-    pub sha256: String,
-    pub calls: u64,
-    /// Units over all calls.
-    pub fuel: u64,
-    pub peak_memory_bytes: u64,
-    /// Bytes of columns that it read.
-    pub lent_bytes: u64,
-    /// On the wall, over all calls.
-    pub seconds: f64,
-    /// The figures that it gave itself.
-    pub metrics: BTreeMap<String, f64>,
-}
-
-/// Which policy it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyId {
-    pub name: String,
-    pub version: String,
-    /// Of the file.
-    pub sha256: String,
-}
-
-impl PolicyUse {
-    /// Whose use it is.
-    pub fn id(&self) -> PolicyId {
-        PolicyId { name: self.name.clone(), version: self.version.clone(), sha256: self.sha256.clone() }
-    }
-
-    /// What several policies used that work side by side, under their joined names.
-    pub fn together(all: &[Self]) -> Self {
-        let joined = |of: fn(&Self) -> &str| all.iter().map(of).collect::<Vec<_>>().join(" × ");
-        let mut sum = Self {
-            name: joined(|one| &one.name),
-            version: joined(|one| &one.version),
-            sha256: crate::hash::sha256_bytes(joined(|one| &one.sha256).as_bytes()),
-            ..Self::default()
-        };
-        all.iter().for_each(|one| sum.add(one));
-        sum.peak_memory_bytes = all.iter().map(|one| one.peak_memory_bytes).sum();
-        sum
-    }
-
-    /// Adds what the same policy used elsewhere. The figures that it gave are dropped: their means over trainings of unlike
-    /// length would say little.
-    pub fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.fuel += other.fuel;
-        self.lent_bytes += other.lent_bytes;
-        self.seconds += other.seconds;
-        self.peak_memory_bytes = self.peak_memory_bytes.max(other.peak_memory_bytes);
-        self.metrics.clear();
-    }
 }
 
 struct Guests {
@@ -347,46 +282,4 @@ impl PolicyInstance {
     fn checked(&self, call: &'static str, verdict: std::result::Result<(), String>) -> Result<()> {
         verdict.map_err(|reason| PolicyError::BadReply { policy: self.policy.name(), call, reason })
     }
-}
-
-/// Turns what ended a call into words.
-fn explain(
-    policy: &str,
-    call: &'static str,
-    store: &mut Store<State>,
-    limits: &Limits,
-    error: wasmtime::Error,
-) -> PolicyError {
-    let policy = policy.to_owned();
-    if let Some(exceeded) = error.downcast_ref::<MemoryExceeded>() {
-        let what = format!("{} of memory", mib(exceeded.wanted));
-        return PolicyError::OutOfMemory { policy, call, what, cap: mib(exceeded.cap) };
-    }
-    if let Some(Forbidden(what)) = error.downcast_ref::<Forbidden>() {
-        return PolicyError::Forbidden { policy, call, what: what.clone() };
-    }
-    let last_words = store.data_mut().log.take_last_words();
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => PolicyError::OutOfFuel { policy, call, budget: limits.fuel },
-        Some(Trap::Interrupt) => PolicyError::OutOfTime { policy, call, seconds: limits.time.as_secs_f64() },
-        Some(Trap::StackOverflow) => PolicyError::OutOfStack { policy, call },
-        trap => {
-            let reason = clean(&error.root_cause().to_string(), MESSAGE);
-            // The reason why data can't be taken over has no type of its own in wasmtime.
-            if reason.contains("fuel allocated for hostcalls") {
-                let reason = "it is far longer than its rows explain".to_owned();
-                return PolicyError::BadReply { policy, call, reason };
-            }
-            let message = match (trap, last_words) {
-                (Some(Trap::UnreachableCodeReached), Some(words)) => words,
-                (_, Some(words)) => format!("{reason}; it said: {words}"),
-                (_, None) => reason,
-            };
-            PolicyError::Trap { policy, call, message }
-        }
-    }
-}
-
-fn mib(bytes: usize) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
