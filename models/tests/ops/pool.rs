@@ -12,6 +12,10 @@ const CASES: &[([usize; 4], usize, usize, usize)] = &[
     ([2, 2, 9, 7], 3, 2, 1),
     ([1, 3, 6, 6], 3, 1, 1),
     ([2, 1, 5, 5], 5, 1, 0),
+    ([1, 2, 40, 37], 3, 2, 1),
+    ([2, 1, 8, 10], 3, 2, 0),
+    ([1, 2, 8, 11], 2, 3, 1),
+    ([1, 1, 9, 1], 1, 2, 0),
 ];
 
 /// Every window's inputs, reduced.
@@ -65,11 +69,39 @@ fn gradient_agrees_with_differences() {
     }
 }
 
+/// Of few different values, so that windows have several largest ones; of infinities and of what is no number, too.
 #[test]
 fn the_first_of_equal_values_takes_the_gradient() {
-    let x = Var::ones((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
-    let grads = max_pool2d(&x, 2, 2, 0).unwrap().sum_all().unwrap().backward().unwrap();
-    assert_eq!(values(grads.get(&x).unwrap()), [1.0, 0.0, 0.0, 0.0]);
+    for &(shape, k, stride, padding) in CASES {
+        let few = values(&random(1, &shape, &Device::Cpu)).into_iter().map(|v| match v.round() {
+            v if v < -1.0 => f32::NEG_INFINITY,
+            v if v > 2.0 => f32::NAN,
+            v => v,
+        });
+        let xs: Vec<f32> = few.collect();
+        let x = Var::from_tensor(&Tensor::from_slice(&xs, &shape, &Device::Cpu).unwrap()).unwrap();
+        let y = max_pool2d(&x, k, stride, padding).unwrap();
+        let r = random(2, y.dims(), &Device::Cpu);
+        let [_, _, h, w] = shape;
+        let (_, _, oh, ow) = y.dims4().unwrap();
+        let mut expected = vec![0.0; xs.len()];
+        for (i, r) in values(&r).into_iter().enumerate() {
+            let (plane, oy, ox) = (i / (oh * ow), i / ow % oh, i % ow);
+            let taps = (0..k * k).map(|t| (oy * stride + t / k, ox * stride + t % k));
+            let inside =
+                taps.filter(|&(y, x)| (padding..h + padding).contains(&y) && (padding..w + padding).contains(&x));
+            let places = inside.map(|(y, x)| (plane * h + y - padding) * w + x - padding);
+            let first = places.reduce(|best, at| match (xs[best], xs[at]) {
+                (most, _) if most.is_nan() => best,
+                (most, x) if x > most || x.is_nan() => at,
+                _ => best,
+            });
+            expected[first.unwrap()] += r;
+        }
+        let grads = (y * r).unwrap().sum_all().unwrap().backward().unwrap();
+        let expected = Tensor::from_vec(expected, &shape, &Device::Cpu).unwrap();
+        assert_close(&format!("{shape:?} {k} {stride} {padding}"), grads.get(&x).unwrap(), &expected, 1e-6);
+    }
 }
 
 #[test]
