@@ -53,10 +53,10 @@ def weights(name, shape, gain):
     return np.float32(0.2) * u
 
 
-def images(size):
-    """Two of them, in patches of 8 px with noise over them, so that they stay different through averages."""
-    patches = values("patches", (2, 3, size // 8, size // 8)).repeat(8, axis=2).repeat(8, axis=3)
-    return np.float32(2) * patches + values("noise", (2, 3, size, size))
+def images(size, count=2):
+    """In patches of 8 px with noise over them, so that they stay different through averages."""
+    patches = values("patches", (count, 3, size // 8, size // 8)).repeat(8, axis=2).repeat(8, axis=3)
+    return np.float32(2) * patches + values("noise", (count, 3, size, size))
 
 
 class Block(nn.Module):
