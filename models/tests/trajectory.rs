@@ -17,8 +17,9 @@ use serde::Deserialize;
 /// Relative to PyTorch's loss, and to the norm of a tensor of running statistics.
 const TOLERANCE: f64 = 1e-3;
 
-/// Where PyTorch with channels-last images is 4.9e-3 from itself after as many steps.
-const TOLERANCE_WHERE_ROUNDING_GROWS: f64 = 1e-2;
+/// Where PyTorch with channels-last images is 4.9e-3 from itself at step 50, and the largest gap on the way there is twice
+/// the last one.
+const TOLERANCE_WHERE_ROUNDING_GROWS: f64 = 2e-2;
 
 /// Images that take turns, and classes.
 const BATCHES: usize = 5;
