@@ -103,8 +103,6 @@ pub fn centre_crop(planes: &[f32], from: (usize, usize), side: usize) -> Vec<f32
     if side == 0 {
         return Vec::new();
     }
-    // torchvision rounds half to even, as Python's `round` does.
-    let half = |margin: usize| if margin % 4 == 3 { margin / 2 + 1 } else { margin / 2 };
     let (top, left) = (half(rows), half(columns));
     let planes = planes.chunks_exact(from.0 * from.1);
     let cropped = planes.flat_map(|plane| {
@@ -112,4 +110,21 @@ pub fn centre_crop(planes: &[f32], from: (usize, usize), side: usize) -> Vec<f32
         rows.flat_map(|row| &row[left..left + side])
     });
     cropped.copied().collect()
+}
+
+/// How much of a margin is cut off at its beginning: torchvision rounds half to even, as Python's `round` does.
+fn half(margin: usize) -> usize {
+    if margin % 4 == 3 { margin / 2 + 1 } else { margin / 2 }
+}
+
+/// A line of [`resize`] and [`centre_crop`] as a matrix `[side, from]`, row by row: times a line of `from` pixels it is the
+/// middle `side` of the same line resized to `to`, which is at least `side`. Its user cuts off what is beyond 0 and 1.
+pub fn resize_and_crop(from: usize, to: usize, side: usize, interpolation: Interpolation) -> Vec<f32> {
+    let mut matrix = vec![0.0; side * from];
+    let taps = taps(from, to, interpolation);
+    let kept = taps.iter().skip(half(to.saturating_sub(side)));
+    for (row, tap) in matrix.chunks_exact_mut(from.max(1)).zip(kept) {
+        row[tap.first..][..tap.weights.len()].copy_from_slice(&tap.weights);
+    }
+    matrix
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use limbeck_models::checkpoint::{self, Checkpoint};
 use limbeck_models::dit::{Dit, DitConfig};
+use limbeck_models::ops::cpu::without_kernels;
 use limbeck_models::{Error, Params};
 
 /// Relative to the largest element; both sides are f32, their sums are ordered differently.
@@ -38,23 +39,28 @@ fn devices() -> Vec<Device> {
 
 #[test]
 fn output_and_gradients_agree_with_diffusers() {
+    for device in devices() {
+        agrees_with_diffusers(&device);
+    }
+    without_kernels(|| agrees_with_diffusers(&Device::Cpu));
+}
+
+fn agrees_with_diffusers(device: &Device) {
     let golden = golden();
     let config: DitConfig = serde_json::from_str(&golden.metadata["config"]).unwrap();
-    for device in devices() {
-        let params = Params::resume(part(&golden, "dit.param."), &device);
-        let net = Dit::new(&config, &params).unwrap();
-        let get = |name: &str| golden.tensors[&format!("dit.{name}")].to_device(&device).unwrap();
-        let y = get("y").to_dtype(DType::U32).unwrap();
-        let out = net.forward(&get("x"), &get("t"), &y).unwrap();
-        assert_close("output", &out, &get("out"));
-        let gradients = (out * get("r")).unwrap().sum_all().unwrap().backward().unwrap();
-        let expected = part(&golden, "dit.grad.");
-        let parameters = params.parameters();
-        assert_eq!(parameters.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-        for (name, var) in parameters {
-            let found = gradients.get(var.as_tensor()).unwrap().to_device(&Device::Cpu).unwrap();
-            assert_close(&name, &found, &expected[&name]);
-        }
+    let params = Params::resume(part(&golden, "dit.param."), device);
+    let net = Dit::new(&config, &params).unwrap();
+    let get = |name: &str| golden.tensors[&format!("dit.{name}")].to_device(device).unwrap();
+    let y = get("y").to_dtype(DType::U32).unwrap();
+    let out = net.forward(&get("x"), &get("t"), &y).unwrap();
+    assert_close("output", &out, &get("out"));
+    let gradients = (out * get("r")).unwrap().sum_all().unwrap().backward().unwrap();
+    let expected = part(&golden, "dit.grad.");
+    let parameters = params.parameters();
+    assert_eq!(parameters.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (name, var) in parameters {
+        let found = gradients.get(var.as_tensor()).unwrap().to_device(&Device::Cpu).unwrap();
+        assert_close(&name, &found, &expected[&name]);
     }
 }
 

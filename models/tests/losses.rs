@@ -15,9 +15,10 @@ const TOLERANCE: f32 = 1e-5;
 
 type Golden = BTreeMap<String, Tensor>;
 
-fn golden() -> Golden {
+fn golden(device: &Device) -> Golden {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/losses.safetensors");
-    checkpoint::load(&path).unwrap().tensors
+    let tensors = checkpoint::load(&path).unwrap().tensors.into_iter();
+    tensors.map(|(name, tensor)| (name, tensor.to_device(device).unwrap())).collect()
 }
 
 #[track_caller]
@@ -55,9 +56,13 @@ fn loss(
     .unwrap()
 }
 
-#[track_caller]
+/// On the CPU, and on the first CUDA device where one is compiled in and present.
 fn agrees(name: &str, inputs: (&str, &str)) {
-    let golden = golden();
+    std::iter::once(Device::Cpu).chain(Device::new_cuda(0).ok()).for_each(|device| agrees_on(&device, name, inputs));
+}
+
+fn agrees_on(device: &Device, name: &str, inputs: (&str, &str)) {
+    let golden = golden(device);
     let temperatures = [("one", Temperature::All(3.0)), ("each", Temperature::Each(golden["temperatures"].clone()))];
     for (kind, weights) in [("plain", None), ("weighted", Some(&golden["weights"]))] {
         for (by, temperature) in &temperatures {
@@ -115,7 +120,7 @@ fn input_without_direction_gives_no_nan() {
 
 #[test]
 fn an_image_without_weight_does_not_count() {
-    let golden = golden();
+    let golden = golden(&Device::Cpu);
     let (student, teacher) = (&golden["student"], &golden["teacher"]);
     let n = student.dim(0).unwrap();
     let mut counts = vec![n as f32 / (n - 1) as f32; n];

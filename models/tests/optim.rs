@@ -6,6 +6,7 @@ use std::path::Path;
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 use limbeck_models::checkpoint;
+use limbeck_models::ops::cpu::without_kernels;
 use limbeck_models::optim::{Optimizer, Rule, Schedule, Settings, Updater, gradient_norm};
 
 const STEPS: usize = 24;
@@ -39,8 +40,9 @@ fn gradients(parameters: &BTreeMap<String, Var>, of: impl Fn(&str) -> Tensor) ->
     dots.reduce(|a, b| (a + b).unwrap()).unwrap().backward().unwrap()
 }
 
-fn start(golden: &BTreeMap<String, Tensor>) -> BTreeMap<String, Var> {
-    ["w", "b"].map(|name| (name.to_owned(), Var::from_tensor(&golden[&format!("start.{name}")]).unwrap())).into()
+fn start(golden: &BTreeMap<String, Tensor>, device: &Device) -> BTreeMap<String, Var> {
+    let var = |name: &str| Var::from_tensor(&golden[&format!("start.{name}")].to_device(device).unwrap()).unwrap();
+    ["w", "b"].map(|name| (name.to_owned(), var(name))).into()
 }
 
 fn rule(name: &str) -> Rule {
@@ -56,18 +58,24 @@ fn plain(rule: Rule) -> Settings {
     Settings { rule, clip_norm: None, accumulate: 1, ema: None }
 }
 
-/// Does all steps of a case, at each with a fresh updater that goes on from the state of the one before.
-#[track_caller]
+/// On the CPU with its kernels and without, and on the first CUDA device where there is one.
 fn agrees(case: &str, settings: Settings, schedule: &Schedule, warmup: u64) {
+    agrees_on(&Device::Cpu, case, settings, schedule, warmup);
+    without_kernels(|| agrees_on(&Device::Cpu, case, settings, schedule, warmup));
+    Device::new_cuda(0).iter().for_each(|device| agrees_on(device, case, settings, schedule, warmup));
+}
+
+/// Does all steps of a case, at each with a fresh updater that goes on from the state of the one before.
+fn agrees_on(device: &Device, case: &str, settings: Settings, schedule: &Schedule, warmup: u64) {
     let golden = golden();
-    let parameters = start(&golden);
+    let parameters = start(&golden, device);
     let mut updater = Updater::new(settings, parameters.clone(), BTreeMap::new()).unwrap();
     let rates = values(&golden[&format!("{case}.lr")]);
     assert_eq!(rates.len(), STEPS);
     for (step, &rate) in rates.iter().enumerate() {
         let lr = LR * schedule.factor(step as u64, STEPS as u64, warmup);
         assert!((lr - f64::from(rate)).abs() <= 1e-6 * LR, "{case} step {step}: {lr}, PyTorch {rate}");
-        let of = |name: &str| golden[&format!("gradient.{name}")].get(step).unwrap();
+        let of = |name: &str| golden[&format!("gradient.{name}")].get(step).unwrap().to_device(device).unwrap();
         updater.step(gradients(&parameters, of), lr).unwrap();
         let state = updater.state().unwrap();
         updater = Updater::new(settings, parameters.clone(), BTreeMap::new()).unwrap();
@@ -135,7 +143,7 @@ fn pieces_make_no_difference() {
 
 #[test]
 fn the_norm_is_of_all_gradients() {
-    let parameters = start(&golden());
+    let parameters = start(&golden(), &Device::Cpu);
     let of = |name: &str| Tensor::full(if name == "w" { 1.0f32 } else { 2.0 }, parameters[name].shape(), &Device::Cpu);
     let norm = gradient_norm(&gradients(&parameters, |name| of(name).unwrap()), &parameters).unwrap();
     assert!((norm - (12.0f64 + 4.0 * 5.0).sqrt()).abs() < 1e-6, "{norm}");
@@ -143,7 +151,7 @@ fn the_norm_is_of_all_gradients() {
 
 #[test]
 fn the_state_of_other_parameters_is_refused() {
-    let parameters = start(&golden());
+    let parameters = start(&golden(), &Device::Cpu);
     let mut updater = Updater::new(plain(rule("adamw")), parameters.clone(), BTreeMap::new()).unwrap();
     let state = Updater::new(plain(rule("sgd")), parameters, BTreeMap::new()).unwrap().state().unwrap();
     let error = updater.restore(&state).unwrap_err().to_string();

@@ -1,5 +1,7 @@
 //! What the CPU kernels share: slices of tensors, matrix multiplication, SIMD dispatch and row-parallel loops.
 
+use std::cell::Cell;
+
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -132,7 +134,25 @@ pub fn with_slices<const N: usize, R>(tensors: [&Tensor; N], f: impl FnOnce([&[f
 
 /// Whether the CPU kernels apply: f32 on the CPU. Everything else goes through candle's own operations.
 pub fn applies(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == candle_core::DType::F32
+    x.device().is_cpu() && x.dtype() == candle_core::DType::F32 && ALLOWED.get()
+}
+
+thread_local! {
+    /// Whether this thread may use the kernels.
+    static ALLOWED: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Runs `f` as if there were no CPU kernels: on this thread everything goes through candle's own operations, as it does on
+/// every other device. So tests reach on the CPU what a GPU would compute.
+pub fn without_kernels<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ALLOWED.set(self.0);
+        }
+    }
+    let _before = Restore(ALLOWED.replace(false));
+    f()
 }
 
 /// `e^x` to about 2 ulp, in a form that vectorises (Cephes' polynomial).

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor, Var};
 use limbeck_models::classifier::{Mode, Network, Noise};
+use limbeck_models::ops::cpu::without_kernels;
 use limbeck_models::optim::{Optimizer, Rule};
 use limbeck_models::{Params, classifier};
 use rand::SeedableRng as _;
@@ -45,6 +46,17 @@ fn fresh_parameters_are_drawn_as_pytorch_draws_them() {
     }
 }
 
+/// The mean cross-entropy of a network in training to the classes of four images.
+fn loss(network: &dyn Network, size: usize, device: &Device) -> Tensor {
+    let pixels = (0..4 * 3 * size * size)
+        .map(|i| ((i * 7919 % 1000) as f32 / 500.0 - 1.0) * (1.0 + (i / (3 * size * size)) as f32));
+    let images = Tensor::from_vec(pixels.collect::<Vec<_>>(), (4, 3, size, size), device).unwrap();
+    let labels = Tensor::new(&[0_u32, 1, 2, 3], device).unwrap().unsqueeze(1).unwrap();
+    let logits = network.forward(&images, Mode::Training(&Noise::new(ChaCha8Rng::seed_from_u64(1)))).unwrap().logits;
+    let sum = logits.exp().unwrap().sum_keepdim(D::Minus1).unwrap().log().unwrap();
+    (sum - logits.gather(&labels, 1).unwrap()).unwrap().mean_all().unwrap()
+}
+
 /// By how much one step is to lower the loss, by its gradient: little enough that the curvature does not show.
 const FALL: f64 = 1e-3;
 
@@ -53,15 +65,7 @@ const FALL: f64 = 1e-3;
 fn takes_a_step(network: &str, size: usize) {
     let params = Params::from_seed(3, &Device::Cpu);
     let built = classifier::build(network, 5, 3, size, &params).unwrap();
-    let pixels = (0..4 * 3 * size * size)
-        .map(|i| ((i * 7919 % 1000) as f32 / 500.0 - 1.0) * (1.0 + (i / (3 * size * size)) as f32));
-    let images = Tensor::from_vec(pixels.collect::<Vec<_>>(), (4, 3, size, size), &Device::Cpu).unwrap();
-    let labels = Tensor::new(&[0_u32, 1, 2, 3], &Device::Cpu).unwrap().unsqueeze(1).unwrap();
-    let loss = || {
-        let logits = built.forward(&images, Mode::Training(&Noise::new(ChaCha8Rng::seed_from_u64(1)))).unwrap().logits;
-        let sum = logits.exp().unwrap().sum_keepdim(D::Minus1).unwrap().log().unwrap();
-        (sum - logits.gather(&labels, 1).unwrap()).unwrap().mean_all().unwrap()
-    };
+    let loss = || loss(built.as_ref(), size, &Device::Cpu);
     let first = loss();
     let gradients = first.backward().unwrap();
     let mut squared = 0.0;
@@ -102,6 +106,54 @@ fn every_family_takes_a_step() {
         ("convnext_tiny", 64),
     ] {
         takes_a_step(network, size);
+    }
+}
+
+/// The loss and the gradient of each parameter.
+fn gradients(network: &str, size: usize, device: &Device) -> (f32, BTreeMap<String, Vec<f32>>) {
+    let params = Params::from_seed(3, device);
+    let loss = loss(classifier::build(network, 5, 3, size, &params).unwrap().as_ref(), size, device);
+    let gradients = loss.backward().unwrap();
+    let values = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let gradients = params.parameters().into_iter().map(|(name, var)| (name, values(&var))).collect();
+    (loss.to_scalar().unwrap(), gradients)
+}
+
+fn norm(values: impl Iterator<Item = f32>) -> f64 {
+    values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The step that other devices take, by candle's operations, is that of the CPU's kernels. Normalisations over so few values
+/// amplify rounding to percents of a gradient.
+#[test]
+fn every_family_takes_the_same_step_on_every_device() {
+    for (network, size) in [
+        ("lenet5", 28),
+        ("resnet8x4", 16),
+        ("cifar-resnet50", 16),
+        ("wrn-16-2", 16),
+        ("cifar-vgg8", 16),
+        ("resnet18", 64),
+        ("mobilenet_v2", 64),
+        ("shufflenet_v2_x1_0", 64),
+        ("efficientnet_b0", 64),
+        ("vit_b_16", 32),
+        ("convnext_tiny", 32),
+    ] {
+        let (expected_loss, expected) = gradients(network, size, &Device::Cpu);
+        let whole = norm(expected.values().flatten().copied());
+        let agree = |device: &Device| {
+            let (loss, found) = gradients(network, size, device);
+            assert!((loss - expected_loss).abs() < 1e-3 * expected_loss, "{network}: {loss}, {expected_loss}");
+            for (name, expected) in &expected {
+                assert_eq!(found[name].len(), expected.len(), "{network}: `{name}`");
+                let apart = norm(found[name].iter().zip(expected).map(|(found, expected)| found - expected));
+                let most = 0.1 * (norm(expected.iter().copied()) + 1e-3 * whole);
+                assert!(apart < most, "{network} on {device:?}: the gradient of `{name}` is {apart} apart, not {most}");
+            }
+        };
+        without_kernels(|| agree(&Device::Cpu));
+        Device::new_cuda(0).iter().for_each(agree);
     }
 }
 

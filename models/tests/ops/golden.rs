@@ -90,10 +90,8 @@ fn linear_layers_and_the_loss_behind_them(device: &Device) {
     run("linear-kl", &|logits| kd_loss(logits, &teacher, None, 4.0).unwrap());
 }
 
-/// candle's CUDA max-pool gradient knows only windows without overlap, so the overlapping case stays on the CPU.
-#[test]
-fn pooling() {
-    let golden = Golden::load(&Device::Cpu);
+fn pooling(device: &Device) {
+    let golden = Golden::load(device);
     let x = golden.var("maxpool.x");
     golden.check("maxpool", &max_pool2d(&x, 3, 2, 1).unwrap(), &[("x", &x)]);
     let x = golden.var("avgpool.x");
@@ -101,5 +99,5 @@ fn pooling() {
 }
 
 mod each {
-    crate::on_each_device!(convolutions, batch_normalisation, linear_layers_and_the_loss_behind_them);
+    crate::on_each_device!(convolutions, batch_normalisation, linear_layers_and_the_loss_behind_them, pooling);
 }

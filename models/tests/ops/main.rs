@@ -12,8 +12,8 @@ use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Makes a test of a function over a device: always on the CPU, and on the first CUDA device where one is compiled in
-/// and present.
+/// Makes a test of a function over a device: always on the CPU, with its kernels and with candle's operations, which other
+/// devices have; and on the first CUDA device where one is compiled in and present.
 #[macro_export]
 macro_rules! on_each_device {
     ($($name:ident),* $(,)?) => { $(
@@ -22,6 +22,7 @@ macro_rules! on_each_device {
             for device in $crate::devices() {
                 super::$name(&device);
             }
+            limbeck_models::ops::cpu::without_kernels(|| super::$name(&candle_core::Device::Cpu));
         }
     )* };
 }

@@ -58,11 +58,9 @@ fn matches_the_definition(device: &Device) {
     assert_close("global", &global_avg_pool(&x).unwrap(), &expected, 1e-5);
 }
 
-/// On the CPU: candle's own max-pool gradient on CUDA knows only windows without overlap.
-#[test]
-fn gradient_agrees_with_differences() {
+fn gradient_agrees_with_differences(device: &Device) {
     for &(shape, k, stride, padding) in CASES {
-        let x = random(1, &shape, &Device::Cpu);
+        let x = random(1, &shape, device);
         check_gradient(std::slice::from_ref(&x), |t| max_pool2d(&t[0], k, stride, padding).unwrap(), 1e-4, 2e-2);
         check_gradient(std::slice::from_ref(&x), |t| avg_pool2d(&t[0], k, stride).unwrap(), 1e-2, 2e-3);
         check_gradient(&[x], |t| global_avg_pool(&t[0]).unwrap(), 1e-2, 2e-3);
@@ -104,10 +102,16 @@ fn the_first_of_equal_values_takes_the_gradient() {
     }
 }
 
-#[test]
-fn a_diverged_value_shows() {
-    let x = Tensor::from_vec(vec![1.0f32, f32::NAN, 2.0, 0.0], (1, 1, 2, 2), &Device::Cpu).unwrap();
-    assert!(values(&max_pool2d(&x, 2, 2, 0).unwrap())[0].is_nan());
+fn of_equal_values_the_first_takes_the_gradient(device: &Device) {
+    let x = Var::ones((1, 1, 2, 2), candle_core::DType::F32, device).unwrap();
+    let grads = max_pool2d(&x, 2, 2, 0).unwrap().sum_all().unwrap().backward().unwrap();
+    assert_eq!(values(grads.get(&x).unwrap()), [1.0, 0.0, 0.0, 0.0]);
+}
+
+/// In training; without a gradient it is the device's business.
+fn a_diverged_value_shows(device: &Device) {
+    let x = Tensor::from_vec(vec![1.0f32, f32::NAN, 2.0, 0.0], (1, 1, 2, 2), device).unwrap();
+    assert!(values(&max_pool2d(&Var::from_tensor(&x).unwrap(), 2, 2, 0).unwrap())[0].is_nan());
 }
 
 #[test]
@@ -119,5 +123,10 @@ fn refuses_what_is_not_possible() {
 }
 
 mod each {
-    crate::on_each_device!(matches_the_definition);
+    crate::on_each_device!(
+        matches_the_definition,
+        gradient_agrees_with_differences,
+        of_equal_values_the_first_takes_the_gradient,
+        a_diverged_value_shows
+    );
 }

@@ -45,11 +45,24 @@ pub fn conv2d(
             None => x.apply_op2(w, Conv2d(geometry)),
         };
     }
-    let y = x.conv2d(w, padding, stride, 1, groups)?;
+    let y = composed(x, w, &geometry)?;
     match bias {
         Some(bias) => y.broadcast_add(&bias.reshape((1, geometry.outputs, 1, 1))?),
         None => Ok(y),
     }
+}
+
+/// By candle's operations, for the other devices.
+fn composed(x: &Tensor, w: &Tensor, g: &Geometry) -> Result<Tensor> {
+    let unused = |size: usize, kernel: usize| (size + 2 * g.padding - kernel) % g.stride;
+    if unused(g.height, g.kh) == unused(g.width, g.kw) {
+        return x.conv2d(w, g.padding, g.stride, 1, g.groups);
+    }
+    // Candle's gradient takes it that as many rows as columns lie beyond the last windows: leave none.
+    let used = |out: usize, kernel: usize| (out - 1) * g.stride + kernel;
+    let framed = x.pad_with_zeros(2, g.padding, g.padding)?.pad_with_zeros(3, g.padding, g.padding)?;
+    let cut = framed.narrow(2, 0, used(g.out_height, g.kh))?.narrow(3, 0, used(g.out_width, g.kw))?;
+    cut.contiguous()?.conv2d(w, 0, g.stride, 1, g.groups)
 }
 
 struct Conv2d(Geometry);

@@ -1,10 +1,10 @@
 //! The largest value of each window. The gradient goes to the first of them.
 
-use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::overlapping;
 use super::window::Window;
+use super::{overlapping, taps};
 use crate::ops::cpu::{applies, simd};
 use crate::ops::tile::{view, with_scratch, with_view};
 
@@ -15,15 +15,7 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
     if applies(x) {
         return x.apply_op1(MaxPool(window));
     }
-    if padding > 0 {
-        // candle pads nothing here: surround the images with a value below all of theirs.
-        let lowest = x.min_all()?.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?;
-        let shifted = (x - f64::from(lowest))?;
-        let padded =
-            shifted.pad_with_zeros(D::Minus1, padding, padding)?.pad_with_zeros(D::Minus2, padding, padding)?;
-        return padded.max_pool2d_with_stride(kernel, stride)? + f64::from(lowest);
-    }
-    x.max_pool2d_with_stride(kernel, stride)
+    taps::max_pool(x, &window)
 }
 
 /// The largest value of each window, `[n, c, h, w]` → `[n, c, oh, ow]`.

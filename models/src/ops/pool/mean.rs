@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::taps;
 use super::window::Window;
 use crate::ops::cpu::{applies, simd};
 use crate::ops::tile::{sum, view, with_view};
@@ -10,7 +11,7 @@ use crate::ops::tile::{sum, view, with_view};
 /// The mean of each `kernel × kernel` window, windows `stride` apart, no padding.
 pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let window = Window::new(x.dims(), kernel, stride, 0)?;
-    if applies(x) { x.apply_op1(AvgPool(window)) } else { x.avg_pool2d_with_stride(kernel, stride) }
+    if applies(x) { x.apply_op1(AvgPool(window)) } else { taps::avg_pool(x, &window) }
 }
 
 /// `torch.nn.AdaptiveAvgPool2d(size)`: output row `i` is the mean of input rows `⌊i·h/size⌋` to `⌈(i+1)·h/size⌉`, columns

@@ -1,8 +1,9 @@
-//! Maximum and average pooling of NCHW images with a CPU gradient. On other devices candle's own.
+//! Maximum and average pooling of NCHW images with a CPU gradient. Other devices: `taps`.
 
 mod max;
 mod mean;
 mod overlapping;
+mod taps;
 mod window;
 
 pub use self::max::max_pool2d;
