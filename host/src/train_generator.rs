@@ -175,8 +175,8 @@ impl<'a> Training<'a> {
         Metrics { step: self.step, epoch, simple, bound, lr: self.lr(self.step - 1) }
     }
 
-    /// The gradients of a batch and both parts of its loss, in micro-batches of a fixed size: they are shared out between
-    /// threads, and summed in their order, so that the number of threads changes nothing.
+    /// The gradients of a batch and both parts of its loss, in micro-batches of a fixed size: on the CPU they are shared out
+    /// between threads, and summed in their order, so that the number of threads changes nothing.
     fn gradients(
         &self,
         images: &Tensor,
@@ -186,7 +186,7 @@ impl<'a> Training<'a> {
     ) -> Result<(GradStore, f64, f64)> {
         let starts: Vec<usize> = (0..steps.len()).step_by(MICRO_BATCH).collect();
         let images_in_all = steps.len() as f64;
-        let parts = parallel::map(&starts, |&start| {
+        let part = |&start: &usize| {
             let rows = MICRO_BATCH.min(steps.len() - start);
             let part = |tensor: &Tensor| tensor.narrow(0, start, rows);
             let (images, noise, classes) = (part(images)?, part(noise)?, part(classes)?);
@@ -197,7 +197,9 @@ impl<'a> Training<'a> {
             let share = rows as f64 / images_in_all;
             let (simple, bound) = (loss.simple.to_scalar::<f32>()?, loss.bound.to_scalar::<f32>()?);
             Ok((share, gradients, f64::from(simple), f64::from(bound)))
-        });
+        };
+        let parts: Vec<Result<_>> =
+            if self.device.is_cpu() { parallel::map(&starts, part) } else { starts.iter().map(part).collect() };
         let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
         let simple = parts.iter().map(|(share, _, simple, _)| share * simple).sum();
         let bound = parts.iter().map(|(share, _, _, bound)| share * bound).sum();

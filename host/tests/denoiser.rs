@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use limbeck::backend::{Denoised, Denoiser, Services, link_denoiser, open_classifier, open_denoiser};
+use limbeck::device::DeviceName;
 use limbeck::plan::PluginPlan;
 use limbeck_candle::CandleDit;
 use limbeck_models::dit::{Dit, DitConfig};
@@ -22,26 +23,32 @@ fn plan() -> PluginPlan {
     PluginPlan { plugin, sha256: None, allow_unpinned: true, weights: Some(weights()), config }
 }
 
-fn linked() -> Box<dyn Denoiser> {
-    link_denoiser::<CandleDit>(&json!({ "weights": weights() }), &Device::Cpu, Services::default()).unwrap()
+fn linked(device: &Device) -> Box<dyn Denoiser> {
+    link_denoiser::<CandleDit>(&json!({ "weights": weights() }), device, Services::default()).unwrap()
+}
+
+/// The CPU, and the first CUDA device where one is compiled in and present.
+fn devices() -> Vec<(DeviceName, Device)> {
+    let open = |name: DeviceName| Some((name, name.open().ok()?));
+    [DeviceName::Cpu, DeviceName::Cuda(0)].into_iter().filter_map(open).collect()
 }
 
 /// Three noisy digits at three steps, of classes 3 and 7 and of none.
-fn question() -> (Tensor, Tensor, Tensor) {
+fn question(device: &Device) -> (Tensor, Tensor, Tensor) {
     let noise = (0..3 * 784).map(|at| ((at * 7919 % 2003) as f32 / 1001.5 - 1.0) * 1.7).collect::<Vec<_>>();
-    let x = Tensor::from_vec(noise, (3, 1, 28, 28), &Device::Cpu).unwrap();
-    let t = Tensor::new(&[0f32, 250.0, 999.0], &Device::Cpu).unwrap();
-    (x, t, Tensor::new(&[3i64, 7, -1], &Device::Cpu).unwrap())
+    let x = Tensor::from_vec(noise, (3, 1, 28, 28), device).unwrap();
+    let t = Tensor::new(&[0f32, 250.0, 999.0], device).unwrap();
+    (x, t, Tensor::new(&[3i64, 7, -1], device).unwrap())
 }
 
-/// What the network itself says, without any plugin.
-fn directly() -> Denoised {
+/// What the network itself says on a device, without any plugin.
+fn directly(device: &Device) -> Denoised {
     let file = checkpoint::load(&weights()).unwrap();
     let config: serde_json::Value = serde_json::from_str(&file.entry("config").unwrap()).unwrap();
     let config: DitConfig = serde_json::from_value(config["model"].clone()).unwrap();
-    let net = Dit::new(&config, &Params::frozen(file.tensors, DType::F32, &Device::Cpu)).unwrap();
-    let (x, t, _) = question();
-    let labels = Tensor::new(&[3u32, 7, config.classes as u32], &Device::Cpu).unwrap();
+    let net = Dit::new(&config, &Params::frozen(file.tensors, DType::F32, device)).unwrap();
+    let (x, t, _) = question(device);
+    let labels = Tensor::new(&[3u32, 7, config.classes as u32], device).unwrap();
     let both = net.forward(&x, &t, &labels).unwrap();
     let part = |start| both.narrow(1, start, 1).unwrap().contiguous().unwrap();
     Denoised { epsilon: part(0), variance: Some(part(1)) }
@@ -58,38 +65,45 @@ fn refused(denoiser: &dyn Denoiser, question: (&Tensor, &Tensor, &Tensor), part:
     assert!(message.contains(part), "expected `{part}` in `{message}`");
 }
 
-fn behaves(denoiser: &dyn Denoiser) {
+fn behaves(denoiser: &dyn Denoiser, device: &Device) {
     let info = denoiser.info();
     assert_eq!((info.classes, info.channels, info.height, info.width, info.variance), (10, 1, 28, 28, true));
-    let (x, t, classes) = question();
+    let (x, t, classes) = question(device);
     let found = denoiser.denoise(&x, &t, &classes).unwrap();
+    assert!(found.epsilon.device().same_device(device), "the answer is where the images are");
     assert_eq!((found.epsilon.dims(), found.variance.as_ref().unwrap().dims()), (x.dims(), x.dims()));
-    assert_eq!(bits(&found), bits(&directly()));
+    assert_eq!(bits(&found), bits(&directly(device)));
     // A column of a wider tensor is lent after it was made compact.
     let wide = Tensor::stack(&[&t, &t], 1).unwrap();
     let column = wide.narrow(1, 0, 1).unwrap().squeeze(1).unwrap();
     assert_eq!(bits(&denoiser.denoise(&x, &column, &classes).unwrap()), bits(&found));
 
-    let embedding = Tensor::zeros((3, 16), DType::F32, &Device::Cpu).unwrap();
+    let embedding = Tensor::zeros((3, 16), DType::F32, device).unwrap();
     refused(denoiser, (&x, &t, &embedding), "its condition is a class, not an embedding");
-    refused(denoiser, (&x, &t, &Tensor::new(&[3i64, 7, 10], &Device::Cpu).unwrap()), "class 10: it knows 0 to 9");
-    refused(denoiser, (&x, &t, &Tensor::new(&[3i64, 7], &Device::Cpu).unwrap()), "needs f32 images [n, 1, 28, 28]");
+    refused(denoiser, (&x, &t, &Tensor::new(&[3i64, 7, 10], device).unwrap()), "class 10: it knows 0 to 9");
+    refused(denoiser, (&x, &t, &Tensor::new(&[3i64, 7], device).unwrap()), "needs f32 images [n, 1, 28, 28]");
     refused(denoiser, (&x, &t.to_dtype(DType::F64).unwrap(), &classes), "it got F32 [3, 1, 28, 28], F64 [3]");
     refused(denoiser, (&x.narrow(3, 0, 27).unwrap(), &t, &classes), "it got F32 [3, 1, 28, 27]");
 }
 
 #[test]
 fn linked_in_and_opened_denoise_as_the_network_does() {
-    behaves(linked().as_ref());
-    behaves(open_denoiser(&plan(), &Device::Cpu).unwrap().as_ref());
+    for (_, device) in devices() {
+        behaves(linked(&device).as_ref(), &device);
+        behaves(open_denoiser(&plan(), &device).unwrap().as_ref(), &device);
+    }
 }
 
 #[test]
 fn it_passes_the_self_test() {
-    let (plugin, weights) = (plan().plugin, weights());
+    devices().into_iter().for_each(|(name, _)| passes_the_self_test_on(name));
+}
+
+fn passes_the_self_test_on(device: DeviceName) {
+    let (plugin, weights, device) = (plan().plugin, weights(), device.to_string());
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_limbeck"));
-    let output =
-        command.args(["backend", "check", "--json"]).arg(plugin).arg("--weights").arg(weights).output().unwrap();
+    command.args(["backend", "check", "--json", "--device", &device]).arg(plugin).arg("--weights").arg(weights);
+    let output = command.output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{told}");
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();

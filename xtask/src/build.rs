@@ -28,12 +28,12 @@ impl Dist {
     }
 }
 
-/// Builds everything, optimised.
-pub fn build(workspace: &Workspace) -> Result<Dist> {
+/// Builds everything, optimised. `more` are arguments of `cargo build` for host and plugins.
+pub fn build(workspace: &Workspace, more: &[String]) -> Result<Dist> {
     let dist = Dist { folder: workspace.root().join("dist") };
     ensure_wasm_target()?;
     // The whole workspace at once, so that tests later find every dependency built with the same features.
-    run(&mut workspace.cargo(["build", "--release", "--workspace"]))?;
+    run(workspace.cargo(["build", "--release", "--workspace"]).args(more))?;
     rust_plugins(workspace, &dist)?;
     c_plugins(workspace, &dist)?;
     policies(workspace, &dist)?;

@@ -9,7 +9,7 @@ use crate::shell::{Workspace, run};
 
 /// Builds, then runs every test of the workspace, optimised: whole-program tests need what was built.
 pub fn test(workspace: &Workspace, more: &[String]) -> Result<()> {
-    build(workspace)?;
+    build(workspace, &[])?;
     run(workspace.cargo(["test", "--release", "--workspace"]).args(more))
 }
 

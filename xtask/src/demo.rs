@@ -15,7 +15,7 @@ const OUT: &str = "runs/mnist";
 const TEACHER: &str = "candle-classifier";
 
 pub fn demo(workspace: &Workspace, more: &[String]) -> Result<()> {
-    let dist = build(workspace)?;
+    let dist = build(workspace, &[])?;
     let plugin = dist.plugin(TEACHER);
     let sha256: String = Sha256::digest(fs::read(&plugin)?).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut command = Command::new(workspace.limbeck());

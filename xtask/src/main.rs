@@ -22,7 +22,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Chore {
     /// Build host, plugins and policies; plugins and policies go to dist/.
-    Build,
+    Build {
+        /// More arguments of `cargo build`, such as `--features cuda`.
+        #[arg(last = true)]
+        more: Vec<String>,
+    },
     /// Build, then distil a student from the generator of handwritten digits, and say where the report is.
     Demo {
         /// More arguments of `limbeck run`, such as `--set distill.epochs=5`.
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     let workspace = Workspace::find()?;
     match chore {
-        Chore::Build => build::build(&workspace).map(|_| ()),
+        Chore::Build { more } => build::build(&workspace, &more).map(|_| ()),
         Chore::Demo { more } => demo::demo(&workspace, &more),
         Chore::Test { more } => check::test(&workspace, &more),
         Chore::Ci => check::ci(&workspace),

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use limbeck::backend::Classifier;
 
-use crate::support::{Hostile, images as tiny};
+use crate::support::{Hostile, devices, images as tiny};
 use crate::teachers::{Weights, candle_plugin, images, linked, opened};
 
 const ROWS: usize = 3;
@@ -24,16 +24,16 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
 
 /// `vjp · δ` against `(f(x + hδ) − f(x − hδ)) / 2h` for three random δ, relative to the gradient's own length times δ's.
 #[track_caller]
-fn differences_agree(teacher: &dyn Classifier, tolerance: f64) {
+fn differences_agree(teacher: &dyn Classifier, tolerance: f64, device: &Device) {
     const STEP: f64 = 1e-2;
-    let (x, d) = (images(ROWS), direction());
+    let (x, d) = (images(ROWS).to_device(device).unwrap(), direction().to_device(device).unwrap());
     let gradient = teacher.image_gradient(&x, &d).unwrap();
     assert_eq!(gradient.dims(), x.dims());
     let value = |x: &Tensor| dot(&teacher.classify(x).unwrap().logits, &d);
     for seed in 1..=3usize {
         let along: Vec<f32> =
             (0..x.elem_count()).map(|at| ((at * seed * 7919 + seed) % 13) as f32 / 6.0 - 1.0).collect();
-        let along = Tensor::from_vec(along, x.dims(), &Device::Cpu).unwrap();
+        let along = Tensor::from_vec(along, x.dims(), device).unwrap();
         let length = dot(&along, &along).sqrt();
         let unit = along.affine(1.0 / length, 0.0).unwrap();
         let at = |step: f64| value(&(&x + unit.affine(step, 0.0).unwrap()).unwrap());
@@ -46,12 +46,18 @@ fn differences_agree(teacher: &dyn Classifier, tolerance: f64) {
 
 #[test]
 fn gradients_agree_with_finite_differences() {
+    for device in devices() {
+        gradients_agree_on(&device);
+    }
+}
+
+fn gradients_agree_on(device: &Device) {
     for (network, tolerance) in [("mlp", 0.02), ("lenet5", 0.05), ("resnet8", 0.05)] {
         let weights = Weights::new(network);
-        let (linked, opened) = (linked(&weights), opened(candle_plugin(), &weights));
-        differences_agree(linked.as_ref(), tolerance);
-        differences_agree(opened.as_ref(), tolerance);
-        let (x, d) = (images(ROWS), direction());
+        let (linked, opened) = (linked(&weights, device), opened(candle_plugin(), &weights, device));
+        differences_agree(linked.as_ref(), tolerance, device);
+        differences_agree(opened.as_ref(), tolerance, device);
+        let (x, d) = (images(ROWS).to_device(device).unwrap(), direction().to_device(device).unwrap());
         let (one, other) = (linked.image_gradient(&x, &d).unwrap(), opened.image_gradient(&x, &d).unwrap());
         let bits = |tensor: &Tensor| flat(tensor).iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&one), bits(&other), "{network}");
@@ -65,7 +71,7 @@ fn gradients_agree_with_finite_differences() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let weights = Weights::new("mlp");
-    for teacher in [linked(&weights), opened(candle_plugin(), &weights)] {
+    for teacher in [linked(&weights, &Device::Cpu), opened(candle_plugin(), &weights, &Device::Cpu)] {
         let wrong = Tensor::zeros((ROWS, 9), DType::F32, &Device::Cpu).unwrap();
         let message = teacher.image_gradient(&images(ROWS), &wrong).unwrap_err().to_string();
         assert!(message.contains("needs f32 gradients of logits [3, 10], it got F32 [3, 9]"), "{message}");

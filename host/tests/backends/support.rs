@@ -6,11 +6,17 @@ use std::process::Command;
 use candle_core::{Device, Tensor};
 use limbeck::Error;
 use limbeck::backend::{Classifier, open_classifier};
+use limbeck::device::DeviceName;
 use limbeck::plan::PluginPlan;
 
 /// The repository's root.
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The CPU, and the first CUDA device where one is compiled in and present.
+pub fn devices() -> Vec<Device> {
+    std::iter::once(Device::Cpu).chain(DeviceName::Cuda(0).open().ok()).collect()
 }
 
 /// Compiles a plugin in C with the published header and nothing else.

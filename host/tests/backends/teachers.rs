@@ -12,7 +12,7 @@ use limbeck_models::classifier::Mode;
 use limbeck_models::{Params, checkpoint, classifier};
 use serde_json::json;
 
-use crate::support::{built_library, compile, plan, root};
+use crate::support::{built_library, compile, devices, plan, root};
 
 const MEAN: f64 = 0.1307;
 const STD: f64 = 0.3081;
@@ -47,9 +47,9 @@ impl Weights {
         self.folder.path().join("weights.safetensors")
     }
 
-    /// What the network itself says, without any plugin.
+    /// What the network itself says on the images' device, without any plugin.
     fn directly(&self, images: &Tensor) -> Grades {
-        let params = Params::frozen(checkpoint::load(&self.path()).unwrap().tensors, DType::F32, &Device::Cpu);
+        let params = Params::frozen(checkpoint::load(&self.path()).unwrap().tensors, DType::F32, images.device());
         let network = classifier::build(self.network, 10, 1, 28, &params).unwrap();
         let normalised = images.affine(1.0, -MEAN).unwrap().affine(1.0 / STD, 0.0).unwrap();
         let found = network.forward(&normalised, Mode::Evaluation).unwrap();
@@ -62,14 +62,14 @@ pub fn candle_plugin() -> PathBuf {
     built_library("candle_classifier")
 }
 
-pub fn opened(plugin: PathBuf, weights: &Weights) -> Box<dyn Classifier> {
+pub fn opened(plugin: PathBuf, weights: &Weights, device: &Device) -> Box<dyn Classifier> {
     let plan = PluginPlan { weights: Some(weights.path()), ..plan(&plugin) };
-    open_classifier(&plan, &Device::Cpu).unwrap()
+    open_classifier(&plan, device).unwrap()
 }
 
-pub fn linked(weights: &Weights) -> Box<dyn Classifier> {
+pub fn linked(weights: &Weights, device: &Device) -> Box<dyn Classifier> {
     let config = json!({"weights": weights.path()});
-    link_classifier::<CandleClassifier>(&config, &Device::Cpu, Services::default()).unwrap()
+    link_classifier::<CandleClassifier>(&config, device, Services::default()).unwrap()
 }
 
 fn c_plugin(weights: &Weights) -> Result<Box<dyn Classifier>, Error> {
@@ -90,15 +90,17 @@ fn bits(grades: &Grades) -> Vec<u32> {
     values.map(f32::to_bits).collect()
 }
 
-/// What holds for every teacher, wherever its code is.
+/// What holds for every teacher, wherever its code, its instance and the images are.
 #[track_caller]
-fn behaves(teacher: &dyn Classifier, weights: &Weights) {
+fn behaves(teacher: &dyn Classifier, weights: &Weights, device: &Device) {
+    let images = |rows| images(rows).to_device(device).unwrap();
     let info = teacher.info();
     assert_eq!((info.classes, info.channels, info.height, info.width), (10, 1, 28, 28));
     assert_eq!(info.network.as_deref(), Some(weights.network));
     for rows in [1, 5] {
         let (found, expected) = (teacher.classify(&images(rows)).unwrap(), weights.directly(&images(rows)));
         assert_eq!(found.logits.dims(), [rows, 10]);
+        assert!(found.logits.device().same_device(device), "the answer is where the images are");
         assert_eq!(found.features.as_ref().unwrap().dims(), [rows, info.features.unwrap()]);
         let pairs = [
             (&found.logits, &expected.logits),
@@ -119,28 +121,43 @@ fn behaves(teacher: &dyn Classifier, weights: &Weights) {
     assert_eq!(bits(&teacher.classify(&turned).unwrap()), bits(&teacher.classify(&compact).unwrap()));
 
     assert_eq!(teacher.classify(&images(0)).unwrap().logits.dims(), [0, 10]);
-    let wrong = Tensor::zeros((1, 3, 28, 28), DType::F32, &Device::Cpu).unwrap();
+    let wrong = Tensor::zeros((1, 3, 28, 28), DType::F32, device).unwrap();
     let message = teacher.classify(&wrong).unwrap_err().to_string();
     assert!(message.contains("needs f32 images [n, 1, 28, 28], it got F32 [1, 3, 28, 28]"), "{message}");
 }
 
 #[test]
 fn linked_in_and_opened_are_the_same_to_the_bit() {
-    for network in ["mlp", "lenet5", "resnet8"] {
+    let networks = ["mlp", "lenet5", "resnet8"];
+    for (network, device) in networks.into_iter().flat_map(|name| devices().into_iter().map(move |to| (name, to))) {
         let weights = Weights::new(network);
-        let (linked, opened) = (linked(&weights), opened(candle_plugin(), &weights));
-        behaves(linked.as_ref(), &weights);
-        behaves(opened.as_ref(), &weights);
-        let images = images(33);
+        let (linked, opened) = (linked(&weights, &device), opened(candle_plugin(), &weights, &device));
+        behaves(linked.as_ref(), &weights, &device);
+        behaves(opened.as_ref(), &weights, &device);
+        let images = images(33).to_device(&device).unwrap();
         assert_eq!(bits(&linked.classify(&images).unwrap()), bits(&opened.classify(&images).unwrap()), "{network}");
         assert_eq!((linked.info().sha256.len(), opened.info().sha256.len()), (0, 64));
+        let place = format!("{:?}", device.location()).to_lowercase();
+        assert_eq!((&linked.info().device, &opened.info().device), (&place, &place));
+    }
+}
+
+/// Images may be anywhere; the answer comes back to them.
+#[test]
+fn a_teacher_grades_images_that_are_elsewhere() {
+    let weights = Weights::new("resnet8");
+    for theirs in devices() {
+        let teacher = opened(candle_plugin(), &weights, &theirs);
+        devices().iter().for_each(|mine| behaves(teacher.as_ref(), &weights, mine));
     }
 }
 
 #[test]
 fn a_strangers_c_teacher_agrees_with_ours() {
     let weights = Weights::new("mlp");
-    behaves(c_plugin(&weights).unwrap().as_ref(), &weights);
+    for device in devices() {
+        behaves(c_plugin(&weights).unwrap().as_ref(), &weights, &device);
+    }
 }
 
 #[test]

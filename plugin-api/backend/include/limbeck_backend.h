@@ -73,8 +73,9 @@ typedef struct {
   DLDevice device;              /* where the tensors of every run of this instance will be */
 } limbeck_host;
 
-/* How to execute one run. On CUDA the work goes onto `stream` (a CUstream or cudaStream_t, never one of the special
- * handles 0, 1 and 2) and run returns without synchronising the device; on the CPU `stream` is NULL. */
+/* How to execute one run. On CUDA the work goes onto `stream` (a CUstream or cudaStream_t of the device's primary context,
+ * never one of the special handles 0, 1 and 2), or between what is on it before and after the call; run returns without
+ * synchronising the device. On the CPU `stream` is NULL. */
 typedef struct {
   uint32_t struct_size;
   uint32_t reserved; /* 0 */
@@ -118,7 +119,8 @@ typedef struct {
   int (*describe)(void *instance, limbeck_str *json);
   /* The shapes of the outputs for these inputs (whose `data` may be NULL here). */
   int (*shapes)(void *instance, uint32_t op, const DLTensor *in, size_t n_in, limbeck_shape *out, size_t n_out);
-  /* The host allocates the outputs by `shapes`; tensors and their memory are only valid during the call. */
+  /* The host allocates the outputs by `shapes`; tensors and their memory are only valid during the call, memory on CUDA
+   * until `stream` has passed what the call put onto it. */
   int (*run)(void *instance, uint32_t op, const limbeck_exec *exec, const DLTensor *in, size_t n_in, DLTensor *out,
              size_t n_out);
   /* Why the last failing call on this thread failed; valid until this thread calls the plugin again. After a failed

@@ -114,7 +114,8 @@ impl Host {
 pub struct Exec {
     /// Where every tensor of this run is.
     pub device: DLDevice,
-    /// On CUDA the `CUstream` that the work goes onto, never one of the special handles 0, 1 and 2; NULL on the CPU.
+    /// On CUDA the `CUstream` of the device's primary context that the work goes onto, never one of the special handles 0, 1
+    /// and 2; NULL on the CPU.
     pub stream: *mut c_void,
 }
 

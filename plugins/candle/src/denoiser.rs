@@ -1,7 +1,7 @@
 //! A class-conditional diffusion transformer, run by candle: the denoiser that `limbeck train generator` trains, behind the
 //! plugin ABI.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use limbeck_backend::{
     Backend, Condition, Denoiser, Description, Error, Exec, Host, InputSize, Level, Manifest, Noisy, Output, Result,
 };
@@ -9,13 +9,13 @@ use limbeck_models::dit::{Dit, DitConfig};
 use limbeck_models::{Params, checkpoint};
 use serde::Deserialize;
 
-use crate::{shown, threads};
+use crate::place::{self, Place};
+use crate::shown;
 
 /// One network with its weights.
 pub struct CandleDit {
     net: Dit,
-    /// Its own threads, so that the host's budget holds whatever candle's defaults are.
-    pool: rayon::ThreadPool,
+    place: Place,
 }
 
 /// The recipe's `config` table, with `weights` in it.
@@ -36,6 +36,7 @@ impl Backend for CandleDit {
         Manifest {
             licence: env!("CARGO_PKG_LICENSE").into(),
             operations: vec!["denoise".into()],
+            devices: place::devices(),
             ..Manifest::new("candle-dit", env!("CARGO_PKG_VERSION"))
         }
     }
@@ -48,11 +49,11 @@ impl Backend for CandleDit {
         let stored = file.entry("config").filter(|_| file.entry("network").as_deref() == Some("dit"));
         let stored = stored.ok_or_else(|| named("it is not a file that `limbeck train generator` wrote".into()))?;
         let Stored { model } = serde_json::from_str(&stored).map_err(|error| named(shown(error)))?;
-        let net = Dit::new(&model, &Params::frozen(file.tensors, DType::F32, &Device::Cpu));
+        let place = Place::new(host, "denoiser")?;
+        let net = Dit::new(&model, &Params::frozen(file.tensors, DType::F32, place.device()));
         let net = net.map_err(|error| named(shown(error)))?;
-        let pool = threads("denoiser", host)?;
         host.log(Level::Info, &format!("dit from `{}`", weights.display()));
-        Ok(Self { net, pool })
+        Ok(Self { net, place })
     }
 
     fn describe(&self) -> Description {
@@ -69,7 +70,7 @@ impl Backend for CandleDit {
 impl Denoiser for CandleDit {
     fn denoise(
         &self,
-        _exec: &Exec,
+        exec: &Exec,
         noisy: &Noisy<'_>,
         epsilon: &mut Output<'_>,
         variance: Option<&mut Output<'_>>,
@@ -78,22 +79,23 @@ impl Denoiser for CandleDit {
         let Condition::Classes(labels) = &noisy.condition else {
             return Err(Error::unsupported("its condition is a class, not an embedding"));
         };
-        let labels = labels.i64s()?.iter().map(|&label| match u32::try_from(label) {
+        let turn = self.place.begin(exec)?;
+        let (x, t) = (turn.read(&noisy.x)?, turn.read(&noisy.t)?);
+        let labels = turn.read(labels)?.to_vec1::<i64>().map_err(shown)?;
+        let labels = labels.into_iter().map(|label| match u32::try_from(label) {
             Ok(class) if (class as usize) < classes => Ok(class),
             // One more embedding than there are classes stands for none.
             _ if label == -1 => Ok(classes as u32),
             _ => Err(Error::invalid(format!("class {label}: it knows 0 to {}, and -1 for none", classes - 1))),
         });
         let labels = labels.collect::<Result<Vec<u32>>>()?;
-        let (x, t, shape) = (noisy.x.f32s()?, noisy.t.f32s()?, noisy.x.shape().to_vec());
-        let parts = self.pool.install(|| {
-            let (x, t) = (Tensor::from_slice(x, shape, &Device::Cpu)?, Tensor::new(t, &Device::Cpu)?);
-            let both = self.net.forward(&x, &t, &Tensor::new(labels, &Device::Cpu)?)?; // [n, 2 · channels, h, w]
-            let part = |start| both.narrow(1, start, channels)?.flatten_all()?.to_vec1::<f32>();
+        let parts = self.place.work(|| {
+            let both = self.net.forward(&x, &t, &Tensor::new(labels, x.device())?)?; // [n, 2 · channels, h, w]
+            let part = |start| both.narrow(1, start, channels);
             limbeck_models::Result::Ok((part(0)?, part(channels)?))
         });
         let (first, second) = parts.map_err(shown)?;
-        epsilon.copy_from(&first)?;
-        variance.map_or(Ok(()), |variance| variance.copy_from(&second))
+        turn.write(&first, epsilon)?;
+        variance.map_or(Ok(()), |variance| turn.write(&second, variance))
     }
 }

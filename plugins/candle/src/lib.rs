@@ -2,19 +2,15 @@
 //! same code in, which this crate is for: two libraries with the query function in them could not be linked together.
 
 mod classifier;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod denoiser;
+mod place;
 
-use limbeck_backend::{Error, Host, Result};
+use limbeck_backend::Error;
 
 pub use self::classifier::CandleClassifier;
 pub use self::denoiser::CandleDit;
-
-/// Threads of an instance's own, named after `role`, so that the host's budget holds whatever candle's defaults are.
-fn threads(role: &'static str, host: &Host) -> Result<rayon::ThreadPool> {
-    let threads = host.max_threads();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(move |index| format!("{role}-{index}"));
-    pool.build().map_err(|error| Error::new(format!("can't start {threads} threads: {error}")))
-}
 
 /// The first line of an error: candle's append a backtrace.
 fn shown(error: impl std::fmt::Display) -> Error {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod counting;
+mod devices;
 mod learning;
 mod mixed;
 mod refusals;

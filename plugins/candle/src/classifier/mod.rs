@@ -2,6 +2,7 @@
 //! from the checkpoint that `limbeck train classifier` wrote; the recipe's `config` table can replace each of them. Of other
 //! checkpoints, PyTorch's among them, the tensors tell the network and its sizes, and the recipe the normalisation.
 
+mod prepare;
 mod settings;
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -12,16 +13,18 @@ use limbeck_backend::{
 use limbeck_models::classifier::{self, Mode, Network};
 use limbeck_models::{Params, weights};
 
+use self::prepare::Prepare;
 use self::settings::{Config, Settings};
-use crate::{shown, threads};
+use crate::place::{self, Place, Turn};
+use crate::shown;
 
 /// One network with its weights.
 pub struct CandleClassifier {
     network: Box<dyn Network>,
     settings: Settings,
+    prepare: Prepare,
     features: usize,
-    /// Its own threads, so that the host's budget holds whatever candle's defaults are.
-    pool: rayon::ThreadPool,
+    place: Place,
 }
 
 impl Backend for CandleClassifier {
@@ -29,6 +32,7 @@ impl Backend for CandleClassifier {
         Manifest {
             licence: env!("CARGO_PKG_LICENSE").into(),
             operations: vec!["classify".into(), "vjp".into()],
+            devices: place::devices(),
             ..Manifest::new("candle-classifier", env!("CARGO_PKG_VERSION"))
         }
     }
@@ -39,7 +43,8 @@ impl Backend for CandleClassifier {
         let named = |error: Error| Error::new(format!("`{}`: {error}", config.weights.display()));
         let detect = || classifier::detect(&stored.tensors).map_err(shown);
         let settings = Settings::new(&config, &|key| stored.entry(key), &detect).map_err(named)?;
-        let params = Params::frozen(stored.tensors, DType::F32, &Device::Cpu);
+        let place = Place::new(host, "teacher")?;
+        let params = Params::frozen(stored.tensors, DType::F32, place.device());
         let Settings { network, classes, channels, size, .. } = &settings;
         let network = classifier::build(network, *classes, *channels, *size, &params);
         let network = network.map_err(|error| named(shown(error)))?;
@@ -50,10 +55,10 @@ impl Backend for CandleClassifier {
                 format!("{} has no use for tensors of its checkpoint: {}", settings.network, unused.join(", "));
             host.log(Level::Warn, &message);
         }
-        let pool = threads("teacher", host)?;
-        let features = pool.install(|| feature_width(network.as_ref(), &settings)).map_err(named)?;
+        let features = place.work(|| feature_width(network.as_ref(), &settings, place.device())).map_err(named)?;
+        let prepare = Prepare::new(&settings, place.device()).map_err(shown)?;
         host.log(Level::Info, &format!("{} from `{}`", settings.network, config.weights.display()));
-        Ok(Self { network, settings, features, pool })
+        Ok(Self { network, settings, prepare, features, place })
     }
 
     fn describe(&self) -> Description {
@@ -76,56 +81,60 @@ impl Backend for CandleClassifier {
     }
 }
 
+impl CandleClassifier {
+    /// What the network takes, of what the host lends. On the CPU preparing it is the copy into candle's memory.
+    fn prepared(&self, turn: &Turn<'_>, images: &Input<'_>) -> Result<Tensor> {
+        let prepared = match self.place.device() {
+            Device::Cpu => {
+                let Settings { channels, size, .. } = self.settings;
+                let shape = (images.shape()[0], channels, size, size);
+                Tensor::from_vec(self.settings.prepare(images.f32s()?), shape, &Device::Cpu)
+            }
+            _ => self.prepare.run(&turn.read(images)?),
+        };
+        prepared.map_err(shown)
+    }
+}
+
 impl Classifier for CandleClassifier {
     fn classify(
         &self,
-        _exec: &Exec,
+        exec: &Exec,
         images: &Input<'_>,
         logits: &mut Output<'_>,
         features: Option<&mut Output<'_>>,
     ) -> Result<()> {
-        // Candle owns its memory, so the images must be copied once: preparing them is that copy.
-        let Settings { channels, size, .. } = self.settings;
-        let (pixels, shape) = (images.f32s()?, (images.shape()[0], channels, size, size));
-        let found = self.pool.install(|| {
-            let images = Tensor::from_vec(self.settings.prepare(pixels), shape, &Device::Cpu)?;
-            self.network.forward(&images, Mode::Evaluation)
-        });
-        let found = found.map_err(shown)?;
-        logits.copy_from(&values(&found.logits)?)?;
-        match features {
-            Some(features) => features.copy_from(&values(&found.features)?),
-            None => Ok(()),
-        }
+        let turn = self.place.begin(exec)?;
+        let images = self.prepared(&turn, images)?;
+        let found = self.place.work(|| self.network.forward(&images, Mode::Evaluation)).map_err(shown)?;
+        turn.write(&found.logits, logits)?;
+        features.map_or(Ok(()), |features| turn.write(&found.features, features))
     }
 }
 
 impl Differentiable for CandleClassifier {
-    fn vjp(&self, _exec: &Exec, images: &Input<'_>, d_logits: &Input<'_>, d_images: &mut Output<'_>) -> Result<()> {
+    fn vjp(&self, exec: &Exec, images: &Input<'_>, d_logits: &Input<'_>, d_images: &mut Output<'_>) -> Result<()> {
         if self.settings.resizes() {
             return Err(Error::new("there are no image gradients through a resize: leave out `input` and `resize`"));
         }
-        let (normalised, shape) = (self.settings.prepare(images.f32s()?), images.shape().to_vec());
-        let direction = d_logits.f32s()?;
-        let gradient = self.pool.install(|| {
-            let images = Var::from_vec(normalised, shape, &Device::Cpu)?;
+        let turn = self.place.begin(exec)?;
+        let (images, direction) = (self.prepared(&turn, images)?, turn.read(d_logits)?);
+        let gradient = self.place.work(|| {
+            let images = Var::from_tensor(&images)?;
             let logits = self.network.forward(&images, Mode::Evaluation)?.logits;
-            let direction = Tensor::from_slice(direction, logits.shape(), &Device::Cpu)?;
             let gradients = (logits * direction)?.sum_all()?.backward()?;
             // A network that ignores its images has no gradient for them.
             let gradient = gradients.get(&images).map_or_else(|| images.zeros_like(), |found| Ok(found.clone()))?;
-            limbeck_models::Result::Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
+            limbeck_models::Result::Ok(self.prepare.back(&gradient)?)
         });
-        let mut gradient = gradient.map_err(shown)?;
-        self.settings.through_normalisation(&mut gradient);
-        d_images.copy_from(&gradient)
+        turn.write(&gradient.map_err(shown)?, d_images)
     }
 }
 
 /// The width of the features, learnt from one black image: no network then has to state it twice.
-fn feature_width(network: &dyn Network, settings: &Settings) -> Result<usize> {
+fn feature_width(network: &dyn Network, settings: &Settings, device: &Device) -> Result<usize> {
     let Settings { classes, channels, size, .. } = *settings;
-    let black = Tensor::zeros((1, channels, size, size), DType::F32, &Device::Cpu).map_err(shown)?;
+    let black = Tensor::zeros((1, channels, size, size), DType::F32, device).map_err(shown)?;
     let found = network.forward(&black, Mode::Evaluation).map_err(shown)?;
     match (found.logits.dims(), found.features.dims()) {
         (&[1, columns], &[1, width]) if columns == classes => Ok(width),
@@ -134,8 +143,4 @@ fn feature_width(network: &dyn Network, settings: &Settings) -> Result<usize> {
             settings.network
         ))),
     }
-}
-
-fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(shown)
 }

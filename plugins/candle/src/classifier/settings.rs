@@ -52,11 +52,11 @@ pub(crate) struct Settings {
     pub(crate) size: usize,
     /// Height and width of the images that come in.
     pub(crate) input: usize,
-    resize: usize,
-    interpolation: Interpolation,
+    pub(crate) resize: usize,
+    pub(crate) interpolation: Interpolation,
     /// One per channel.
-    mean: Vec<f32>,
-    std: Vec<f32>,
+    pub(crate) mean: Vec<f32>,
+    pub(crate) std: Vec<f32>,
 }
 
 impl Config {
@@ -107,7 +107,7 @@ impl Settings {
     }
 
     /// From images `[n, channels, input, input]` of values 0 to 1 to what the network takes, `[n, channels, size, size]`:
-    /// resized, the middle cut out, `(x - mean) / std` per channel.
+    /// resized, the middle cut out, `(x - mean) / std` per channel. [`super::prepare::Prepare`] does the same elsewhere.
     pub(crate) fn prepare(&self, images: &[f32]) -> Vec<f32> {
         if !self.resizes() {
             return self.normalise(images);
@@ -124,13 +124,6 @@ impl Settings {
             normalised.extend(plane.iter().map(|value| (value - mean) / std));
         }
         normalised
-    }
-
-    /// From the gradient with respect to normalised images to the one with respect to images: each channel by `1 / std`.
-    pub(crate) fn through_normalisation(&self, gradient: &mut [f32]) {
-        for (plane, std) in gradient.chunks_exact_mut(self.size * self.size).zip(self.std.iter().cycle()) {
-            plane.iter_mut().for_each(|value| *value /= std);
-        }
     }
 }
 
