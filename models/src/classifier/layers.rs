@@ -113,7 +113,7 @@ impl Conv {
         self.weight.track_op()
     }
 
-    /// `activation(norm(conv(x)) + residual)` as the next step of a pass; for convolutions without a bias.
+    /// `activation(norm(conv(x)) + residual)` as the next step of a pass.
     pub fn infer(
         &self,
         pass: &Inference,
@@ -122,13 +122,11 @@ impl Conv {
         residual: Option<&Images>,
         activation: Activation,
     ) -> Result<Images> {
-        if self.bias.is_some() {
-            return Err(Error::Config("a convolution with a bias can't be part of a pass".into()));
-        }
         let Window { stride, padding, groups, .. } = self.window;
+        let weights = (&self.weight, self.bias.as_ref());
         let running = norm.map(BatchNorm::running);
         let norm = norm.zip(running.as_ref()).map(|(norm, (mean, var))| (norm.op(None, false), (mean, var)));
-        Ok(pass.convolution(x, &self.weight, (stride, padding, groups), norm, residual, activation)?)
+        Ok(pass.convolution(x, weights, (stride, padding, groups), norm, residual, activation)?)
     }
 
     /// `activation(norm(conv(x)) + residual)`: in one pass over memory where nothing is trained.

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::layers::{BatchNorm, Conv, Linear, Window};
 use super::{Mode, Network, Output, Shape};
-use crate::ops::{Activation, adaptive_avg_pool2d, global_avg_pool, max_pool2d};
+use crate::ops::{Activation, Images, Inference, adaptive_avg_pool2d, global_avg_pool, max_pool2d};
 use crate::{Init, Params, Result};
 
 /// Channels of the five stages of both forms.
@@ -43,11 +43,47 @@ impl Layer {
             None => Ok(self.conv.forward(x)?.relu()?),
         }
     }
+
+    fn infer(&self, pass: &Inference, x: &Images) -> Result<Images> {
+        self.conv.infer(pass, x, self.norm.as_ref(), None, Activation::Relu)
+    }
+}
+
+/// Stages of layers, of which the first are halved.
+struct Trunk {
+    stages: Vec<Vec<Layer>>,
+    halved: usize,
+}
+
+impl Trunk {
+    /// In one pass where nothing is trained.
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let trained = self.stages.iter().flatten().any(|layer| layer.conv.is_tracked());
+        if !train && Inference::suits(x) && !trained {
+            let pass = Inference::default();
+            let mut x = pass.begin(x)?;
+            for (stage, layers) in self.stages.iter().enumerate() {
+                x = layers.iter().try_fold(x, |x, layer| layer.infer(&pass, &x))?;
+                if stage < self.halved {
+                    x = pass.max_pool(&x, 2, 2, 0)?;
+                }
+            }
+            return Ok(pass.finish(x)?);
+        }
+        let mut x = x.clone();
+        for (stage, layers) in self.stages.iter().enumerate() {
+            x = layers.iter().try_fold(x, |x, layer| layer.forward(&x, train))?;
+            if stage < self.halved {
+                x = max_pool2d(&x, 2, 2, 0)?;
+            }
+        }
+        Ok(x)
+    }
 }
 
 /// torchvision's: features after each of five stages halved, averaged into 7×7, two hidden layers of 4096.
 pub(super) struct Vgg {
-    stages: Vec<Vec<Layer>>,
+    trunk: Trunk,
     hidden: [Linear; 2],
     last: Linear,
 }
@@ -71,20 +107,13 @@ impl Vgg {
         let linear =
             |inputs, outputs, index| Linear::initialised(inputs, outputs, init, &params.at("classifier").at(index));
         let hidden = [linear(512 * 7 * 7, 4096, 0)?, linear(4096, 4096, 3)?];
-        Ok(Self { stages: all, hidden, last: linear(4096, shape.classes, 6)? })
+        Ok(Self { trunk: Trunk { stages: all, halved: 5 }, hidden, last: linear(4096, shape.classes, 6)? })
     }
 }
 
 impl Network for Vgg {
     fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
-        let train = mode.trains();
-        let mut x = x.clone();
-        for layers in &self.stages {
-            for layer in layers {
-                x = layer.forward(&x, train)?;
-            }
-            x = max_pool2d(&x, 2, 2, 0)?;
-        }
+        let x = self.trunk.forward(x, mode.trains())?;
         let flat = adaptive_avg_pool2d(&x, 7)?.flatten_from(1)?; // [n, 25088]
         let [first, second] = &self.hidden;
         let hidden = mode.dropout(&first.forward(&flat)?.relu()?, DROPOUT)?; // [n, 4096]
@@ -95,9 +124,7 @@ impl Network for Vgg {
 
 /// The CIFAR form: batch normalisation, the mean of the last stage, one linear layer.
 pub(super) struct CifarVgg {
-    stages: Vec<Vec<Layer>>,
-    /// Whether the images are large enough that the fourth stage is halved as well.
-    large: bool,
+    trunk: Trunk,
     classifier: Linear,
 }
 
@@ -115,23 +142,15 @@ impl CifarVgg {
         }
         let init = (Init::Normal(0.01), Init::Const(0.0));
         let classifier = Linear::initialised(inputs, shape.classes, init, &params.at("classifier"))?;
-        Ok(Self { stages: all, large: shape.size >= 64, classifier })
+        // Large images are halved after the fourth stage as well.
+        let halved = if shape.size >= 64 { 4 } else { 3 };
+        Ok(Self { trunk: Trunk { stages: all, halved }, classifier })
     }
 }
 
 impl Network for CifarVgg {
     fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
-        let train = mode.trains();
-        let mut x = x.clone();
-        for (stage, layers) in self.stages.iter().enumerate() {
-            for layer in layers {
-                x = layer.forward(&x, train)?;
-            }
-            if stage < 3 || (stage == 3 && self.large) {
-                x = max_pool2d(&x, 2, 2, 0)?;
-            }
-        }
-        let features = global_avg_pool(&x)?; // [n, 512]
+        let features = global_avg_pool(&self.trunk.forward(x, mode.trains())?)?; // [n, 512]
         Ok(Output { logits: self.classifier.forward(&features)?, features })
     }
 }

@@ -66,12 +66,12 @@ impl Inference {
         Ok(self.images(shape, data))
     }
 
-    /// `activation(norm(conv(x, w)) + residual)` as [`super::conv2d_norm`] has it, without normalisation or addition where
-    /// there is none.
+    /// `activation(norm(conv(x, w) + bias) + residual)` as [`super::conv2d_norm`] has it, without bias, normalisation or
+    /// addition where there is none.
     pub fn convolution(
         &self,
         x: &Images,
-        w: &Tensor,
+        (w, bias): (&Tensor, Option<&Tensor>),
         (stride, padding, groups): (usize, usize, usize),
         norm: Option<Running<'_>>,
         residual: Option<&Images>,
@@ -80,11 +80,22 @@ impl Inference {
         let geometry = Geometry::new(&x.0.shape, w.dims(), stride, padding, groups)?;
         let shape: [usize; 4] = geometry.out_shape().into();
         check("conv2d", shape, norm, residual)?;
+        if let Some(bias) = bias.filter(|bias| bias.dims() != [shape[1]]) {
+            bail!("conv2d: images {shape:?}, but a bias of shape {:?}", bias.dims())
+        }
+        let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
         let folded = norm.map(|(norm, running)| folded(norm, running)).transpose()?;
+        let (scale, shift) = match (folded, bias) {
+            (Some((scale, mut shift)), Some(bias)) => {
+                shift.iter_mut().zip(&scale).zip(bias).for_each(|((shift, scale), bias)| *shift += scale * bias);
+                (Some(scale), Some(shift))
+            }
+            (Some((scale, shift)), None) => (Some(scale), Some(shift)),
+            (None, bias) => (None, bias),
+        };
         let mut y = self.take(shape.iter().product());
         with_view(w, |w| {
-            let scale = folded.as_ref().map(|(scale, _)| scale.as_slice());
-            let shift = folded.as_ref().map(|(_, shift)| shift.as_slice());
+            let (scale, shift) = (scale.as_deref(), shift.as_deref());
             let residual = residual.map(|residual| residual.0.data.as_slice());
             let finish = Finish { scale, shift, residual, ..Finish::default() };
             let run = || conv::forward_activated(&geometry, &x.0.data, w, finish, activation, &mut y);

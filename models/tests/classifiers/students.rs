@@ -195,7 +195,8 @@ fn what_is_left_out_follows_from_the_random_numbers() {
 /// A frozen network takes another way through its convolutions than one that can be trained.
 #[test]
 fn frozen_networks_judge_as_trainable_ones_do() {
-    for (network, size) in [("resnet18", 64), ("resnet50", 64), ("wrn-16-2", 32), ("resnet8x4", 32)] {
+    for (network, size) in [("resnet18", 64), ("resnet50", 64), ("wrn-16-2", 32), ("resnet8x4", 32), ("cifar-vgg8", 32)]
+    {
         let params = Params::from_seed(3, &Device::Cpu);
         let trainable = classifier::build(network, 5, 3, size, &params).unwrap();
         let images = Tensor::randn(0f32, 1.0, (3, 3, size, size), &Device::Cpu).unwrap();
