@@ -106,7 +106,26 @@ float of_half(uint16_t half) {
   return half >> 15 ? -size : size;
 }
 
-/// The only kernel of half precision that Limbeck needs: weights are kept in it.
+uint16_t to_half(float value) {
+  float size = fabsf(value);
+  uint16_t sign = std::signbit(value) << 15;
+  if (isnan(value)) return 0x7e00;
+  if (size >= 65520) return sign | 0x7c00;
+  if (size < ldexpf(1, -14)) return sign | (uint16_t)nearbyintf(ldexpf(size, 24));
+  int exponent;
+  frexpf(size, &exponent);
+  return sign | (((exponent + 14) << 10) + (int)nearbyintf(ldexpf(size, 11 - exponent)) - 1024);
+}
+
+/// The only kernels of half precision that Limbeck needs: weights are kept in it.
+void cast_f32_f16(void **argument) {
+  auto total = *(size_t *)argument[0], rank = *(size_t *)argument[1];
+  auto info = *(const size_t **)argument[2];
+  auto from = *(const float **)argument[3];
+  auto to = *(uint16_t **)argument[4];
+  for (size_t i = 0; i < total; i++) to[i] = to_half(from[info ? strided(i, rank, info) : i]);
+}
+
 void cast_f16_f32(void **argument) {
   auto total = *(size_t *)argument[0], rank = *(size_t *)argument[1];
   auto info = *(const size_t **)argument[2];
@@ -292,6 +311,7 @@ EXPORT int cuModuleGetFunction(void **function, void *module, const char *name) 
   static const auto all = [] {
     auto all = kernels();
     all["cast_f16_f32"] = {cast_f16_f32, {8, 8, 8, 8, 8}};
+    all["cast_f32_f16"] = {cast_f32_f16, {8, 8, 8, 8, 8}};
     return all;
   }();
   auto found = all.find(name);
