@@ -122,10 +122,10 @@ impl Phases {
                     let (x, dx) = (&x[place..][windows.clone()], &mut dx[place..][windows.clone()]);
                     let most = y[windows.clone()].iter().zip(&mut left[windows]);
                     for ((x, dx), (most, left)) in x.iter().zip(dx).zip(most) {
-                        // Without a branch that the processor would have to guess.
-                        let hit = is_largest(*x, *most);
-                        *dx += if hit { *left } else { 0.0 };
-                        *left = if hit { 0.0 } else { *left };
+                        // With masks in place of branches: stores that leave elements out would be waited for.
+                        let mask = u32::from(is_largest(*x, *most)).wrapping_neg();
+                        *dx += f32::from_bits(left.to_bits() & mask);
+                        *left = f32::from_bits(left.to_bits() & !mask);
                     }
                 }
             }
