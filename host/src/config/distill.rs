@@ -128,7 +128,7 @@ impl Default for LossConfig {
 pub enum LossKind {
     /// Kullback-Leibler divergence of the softened probabilities (Hinton et al., arXiv 1503.02531).
     Kd,
-    /// The same of logits brought to mean 0 and deviation 1 (Sun et al., arXiv 2403.01427).
+    /// The same of logits brought to mean 0 and deviation 1 (Sun et al., arXiv 2403.01427); for 3 classes or more.
     KdStandardised,
     /// Target class and other classes apart (Zhao et al., arXiv 2203.08679).
     Dkd,

@@ -102,3 +102,39 @@ impl Objective {
         }?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// The losses themselves are held against PyTorch's numbers where they are.
+    #[test]
+    fn every_kind_is_the_loss_of_its_name() {
+        let matrix = |values: [f32; 6]| Tensor::new(&values, &Device::Cpu).unwrap().reshape((2, 3)).unwrap();
+        let (student, teacher) = (matrix([1.0, -2.0, 0.5, 3.0, 0.0, -1.0]), matrix([4.0, 1.0, 0.0, -2.0, 2.5, 1.0]));
+        let classes = Tensor::new(&[0_u32, 1], &Device::Cpu).unwrap();
+        let (dkd, dist) = (Dkd { alpha: 1.0, beta: 8.0 }, Dist { beta: 1.0, gamma: 1.0 });
+        let graded = Graded { logits: teacher.flatten_all().unwrap().to_vec1().unwrap(), features: None };
+        let batch = Augmented { images: student.clone(), labels: vec![0, 1], mix: None };
+        let output = Output { logits: student.clone(), features: student.clone() };
+        for (unit, t) in [
+            (TemperatureUnit::Logits, Temperature::All(2.0)),
+            (TemperatureUnit::LogitStd, Temperature::of_deviation(2.0, &teacher).unwrap()),
+        ] {
+            for (kind, expected) in [
+                (LossKind::Kd, loss::kd(&student, &teacher, &t, None)),
+                (LossKind::KdStandardised, loss::standardised_kd(&student, &teacher, &t, None)),
+                (LossKind::Dkd, loss::dkd(&student, &teacher, &classes, dkd, &t, None)),
+                (LossKind::Dist, loss::dist(&student, &teacher, dist, &t, None)),
+                (LossKind::LogitMse, loss::logit_mse(&student, &teacher, None)),
+            ] {
+                let plan = LossPlan { kind, ..LossPlan::default() };
+                let objective = Objective { plan, temperature: 2.0, unit, regressor: None };
+                let found = objective.loss(&output, &graded, &batch, None).unwrap().to_scalar::<f32>().unwrap();
+                assert_eq!(found, expected.unwrap().to_scalar::<f32>().unwrap(), "{kind:?}, {unit:?}");
+            }
+        }
+    }
+}

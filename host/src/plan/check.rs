@@ -59,6 +59,12 @@ pub(super) fn plan(plan: &Plan) -> Result<()> {
         keep(&format!("select.chain.{place}"), link.keep, plan.synth.images)?;
     }
     distill(&plan.distill)?;
+    if plan.distill.loss.kind == LossKind::KdStandardised && plan.data.classes == 2 {
+        return Err(Error::input(
+            "`distill.loss.kind` is `kd-standardised` and `data.classes` is 2: two logits of mean 0 and deviation 1 differ \
+             from all others by their order alone, which has no gradient: take another kind",
+        ));
+    }
     if plan.teacher.members.is_empty() {
         return Err(Error::input("the plan has no teacher"));
     }

@@ -82,6 +82,8 @@ fn a_temperature_by_deviation_needs_a_loss_that_has_use_for_it() {
         let found = complaint(&[unit, &format!("distill.loss.kind={kind}")]);
         assert!(found.starts_with("`distill.temperature-unit` is `logit-std`") && found.contains(why), "{found}");
     }
+    let two = complaint(&["data.classes=2", "distill.loss.kind=kd-standardised"]);
+    assert!(two.contains("`data.classes` is 2") && two.contains("has no gradient"), "{two}");
     for kind in ["kd", "dkd", "dist"] {
         plan_in(files().path(), &[unit, &format!("distill.loss.kind={kind}")]).unwrap();
     }
