@@ -46,6 +46,13 @@ pub fn evaluate(
     tally.finish()
 }
 
+/// The class of the highest logit, the lower of equals.
+pub fn arg_max(logits: &[f32]) -> usize {
+    let higher =
+        |best: (usize, f32), (class, &logit): (usize, &f32)| if logit > best.1 { (class, logit) } else { best };
+    logits.iter().enumerate().fold((0, f32::NEG_INFINITY), higher).0
+}
+
 /// The logits as rows on the CPU.
 fn logits(tensor: &Tensor, rows: usize, classes: usize) -> Result<Vec<Vec<f32>>> {
     if tensor.dims() != [rows, classes] {

@@ -11,6 +11,7 @@ use crate::backend::Classifier;
 use crate::data::{Dataset, Split, load};
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::rounds::student_file;
 use crate::run_dir::{RunDir, sha256_file};
 use crate::student::Student;
 use crate::{Context as _, Error, Result};
@@ -107,7 +108,7 @@ pub fn done(plan: &Plan, run: &RunDir) -> Result<bool> {
     }
     for (arm, result) in &judgement.arms {
         for &seed in &plan.distill.seeds {
-            let path = run.join(&format!("checkpoints/{arm}/seed-{seed}/student.safetensors"));
+            let path = run.join(&student_file(arm, seed));
             let judged = result.students.iter().find(|student| student.seed == seed);
             if !path.exists() || judged.map(|student| &student.sha256) != Some(&sha256_file(&path)?) {
                 return Ok(false);

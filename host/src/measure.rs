@@ -3,6 +3,7 @@
 
 use candle_core::Device;
 
+use crate::accuracy::arg_max;
 use crate::backend::Classifier;
 use crate::plan::Plan;
 use crate::policy::{Grade, divergence};
@@ -125,11 +126,6 @@ impl Tally {
             hardest: self.hardest,
         }
     }
-}
-
-/// The lower class of equals.
-fn arg_max(logits: &[f32]) -> usize {
-    (0..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::distill::{CACHE_USE_FILE, CacheUse};
 use crate::eval::{ArmResult, Judgement};
 use crate::plan::Plan;
 use crate::policy::PolicyUse;
-use crate::rounds::{self, ClassStats, Lag, Planned};
+use crate::rounds::{self, ClassStats, Lag, Planned, subset_file};
 use crate::run_dir::RunDir;
-use crate::select::{Subset, link_usage_file, subset_file, usage_file};
+use crate::select::{Subset, link_usage_file, usage_file};
 use crate::{Context as _, Result};
 
 const TIMES: &str = "times.json";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
-use limbeck_models::checkpoint;
+use limbeck_models::checkpoint::{self, under};
 use limbeck_models::dit::{Dit, DitConfig};
 use limbeck_models::optim::{Settings, Updater};
 use limbeck_models::{Params, parallel};
@@ -21,13 +21,13 @@ use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{Start, number, saved};
+use crate::training::log::{LOG_EVERY, METRICS, keep_lines};
 use crate::training::{Batches, Running};
 use crate::{Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
 const STATE: &str = "state.safetensors";
 const WEIGHTS: &str = "generator.safetensors";
-const METRICS: &str = "metrics.jsonl";
 
 /// Images a micro-batch.
 const MICRO_BATCH: usize = 16;
@@ -35,9 +35,6 @@ const MICRO_BATCH: usize = 16;
 /// The largest norm of all gradients together, unless the recipe says otherwise. The bound has rare, huge gradients (small
 /// timesteps), which would throw Adam off for many steps.
 const CLIP_NORM: f64 = 1.0;
-
-/// Steps between two lines of `metrics.jsonl`.
-const LOG_EVERY: u64 = 50;
 
 /// One line of `metrics.jsonl`: means since the line before.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,7 +124,8 @@ impl<'a> Training<'a> {
             Some(file) => (number(file, "step")?, Running::restore("simple", file)?, Running::restore("bound", file)?),
             None => (0, Running::default(), Running::default()),
         };
-        truncate_metrics(run, step)?;
+        // The steps after the resume point are about to be done again.
+        keep_lines(run, |line: &Metrics| line.step <= step)?;
         let schedule = Schedule::training(plan.diffusion.schedule, plan.diffusion.steps);
         let batches = Batches::new(plan.seed, data.len(), plan.batch);
         Ok(Self { plan, data, device, schedule, params, net, updater, batches, simple, bound, step })
@@ -270,22 +268,4 @@ fn model(plan: &GeneratorTrainPlan, data: &Dataset) -> Result<DitConfig> {
     let DitPlan { patch, width, depth, heads } = plan.model;
     let (size, channels, classes) = (data.height, data.channels, data.classes);
     Ok(DitConfig { size, channels, patch, width, depth, heads, classes })
-}
-
-/// The tensors whose names start with `prefix`, without it.
-fn under(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
-    let strip = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()));
-    tensors.iter().filter_map(strip).collect()
-}
-
-/// Drops the lines after the resume point: these steps are about to be done again.
-fn truncate_metrics(run: &RunDir, step: u64) -> Result<()> {
-    let path = run.join(METRICS);
-    if !path.exists() {
-        return Ok(());
-    }
-    let text = fs_err::read_to_string(&path)?;
-    let kept = text.lines().filter(|line| serde_json::from_str::<Metrics>(line).is_ok_and(|line| line.step <= step));
-    let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
-    run.write_atomic(METRICS, kept.as_bytes())
 }

@@ -12,8 +12,9 @@ use limbeck::backend::{Classifier, ClassifierInfo, Grades};
 use limbeck::plan::{Keep, LinkPlan, Plan, SelectRole, plan};
 use limbeck::pool::{Image, Provenance, Sample, write_shard};
 use limbeck::progress::{Mode, Progress};
+use limbeck::rounds::subset_file;
 use limbeck::run_dir::{RunDir, sha256_file};
-use limbeck::select::{Subset, link_usage_file, run_with, subset_file, usage_file};
+use limbeck::select::{Subset, link_usage_file, run_with, usage_file};
 use limbeck::{Error, Result};
 
 const IMAGES: u64 = 40;
@@ -229,7 +230,7 @@ fn faults_of_the_recipe_are_wrong_input() {
     assert!(complaint(&trial).contains("`top` is 11, expected 1 to 10"));
     trial.plan.data.classes = 12;
     trial.plan.inputs.get_mut("teacher.weights").unwrap().sha256 = "0".repeat(64);
-    assert!(complaint(&trial).contains("teacher `by-heart` knows 10 classes, the recipe has 12"));
+    assert!(complaint(&trial).contains("teacher `by-heart` tells 10 classes apart, `data.classes` is 12"));
 }
 
 #[test]

@@ -81,6 +81,12 @@ impl Checkpoint {
     }
 }
 
+/// The tensors whose names start with `prefix`, without it.
+pub fn under(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
+    let strip = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()));
+    tensors.iter().filter_map(strip).collect()
+}
+
 fn codec_error(error: safetensors::SafeTensorError) -> Error {
     Error::Config(format!("can't write a safetensors file: {error}"))
 }

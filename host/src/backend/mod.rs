@@ -81,6 +81,31 @@ pub struct ClassifierInfo {
     pub sha256: String,
 }
 
+impl ClassifierInfo {
+    /// Fails as wrong input unless it tells so many classes apart.
+    pub fn check_classes(&self, classes: usize) -> Result<()> {
+        if self.classes == classes {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "the teacher `{}` tells {} classes apart, `data.classes` is {classes}: name a teacher of these classes",
+            self.name, self.classes
+        )))
+    }
+
+    /// Fails as wrong input unless it takes images of so many channels, of this height and width.
+    pub fn check_images(&self, found: (usize, usize, usize)) -> Result<()> {
+        let taught = (self.channels, self.height, self.width);
+        if found == taught {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "they are {found:?} (channels, height, width), the teacher `{}` takes {taught:?}: name a teacher of this size",
+            self.name
+        )))
+    }
+}
+
 /// Opens the teacher of a run: the one that the plan names, or all that it names as one.
 ///
 /// Several must tell the same classes apart and take images of one size. They are asked one after the other.

@@ -70,20 +70,8 @@ pub fn run(
 
 /// Fails where the teacher grades other images or classes than those of `data`: to be asked before long work.
 pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()> {
-    let found = (data.channels, data.height, data.width);
-    let taught = (teacher.channels, teacher.height, teacher.width);
-    if found != taught {
-        return Err(Error::input(format!(
-            "they are {found:?} (channels, height, width), the teacher `{}` takes {taught:?}: see `teacher`",
-            teacher.name
-        )));
-    }
-    if teacher.classes != plan.data.classes {
-        return Err(Error::input(format!(
-            "the teacher `{}` tells {} classes apart, `data.classes` is {}",
-            teacher.name, teacher.classes, plan.data.classes
-        )));
-    }
+    teacher.check_images((data.channels, data.height, data.width))?;
+    teacher.check_classes(plan.data.classes)?;
     objective::check(&plan.distill.loss, teacher)?;
     if data.height != data.width {
         return Err(Error::input(format!("they are {}x{}, students take squares", data.height, data.width)));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::seq::SliceRandom;
 use serde::Deserialize;
 
+use super::subset_file;
 use crate::plan::Plan;
 use crate::pool::{Pool, Sample};
 use crate::run_dir::RunDir;
@@ -19,7 +20,7 @@ struct Subset {
 
 /// The images of one round that the selection kept, in the order of ids.
 pub fn kept(run: &RunDir, round: u32) -> Result<Vec<Sample>> {
-    let file = format!("subset/round-{round:03}.json");
+    let file = subset_file(round);
     let subset: Subset = run.read_json(&file)?.ok_or_else(|| {
         Error::input(format!("`{}` is not there: run `limbeck select` first", run.join(&file).display()))
     })?;

@@ -41,6 +41,11 @@ pub fn state_file(round: u32) -> String {
     format!("rounds/round-{round:03}.state")
 }
 
+/// The file with what the selection of a round decided, below the run directory.
+pub fn subset_file(round: u32) -> String {
+    format!("subset/round-{round:03}.json")
+}
+
 /// The file with a finished student, below the run directory.
 pub fn student_file(arm: &str, seed: u64) -> String {
     format!("checkpoints/{arm}/seed-{seed}/student.safetensors")

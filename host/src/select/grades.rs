@@ -5,6 +5,7 @@ use limbeck_models::checkpoint;
 
 use super::OpenTeacher;
 use super::proxy::Known;
+use crate::accuracy::arg_max;
 use crate::backend::{Classifier, ClassifierInfo};
 use crate::plan::Plan;
 use crate::policy::{Column, Source, compute};
@@ -90,23 +91,9 @@ fn save(run: &RunDir, file: &str, key: &str, grades: &PoolGrades) -> Result<()> 
 }
 
 fn check(plan: &Plan, pool: &Pool, teacher: &ClassifierInfo) -> Result<()> {
-    let name = &teacher.name;
-    if teacher.classes != plan.data.classes {
-        return Err(Error::input(format!(
-            "teacher `{name}` knows {} classes, the recipe has {} under [data]: name a teacher of these classes",
-            teacher.classes, plan.data.classes
-        )));
-    }
+    teacher.check_classes(plan.data.classes)?;
     let Some(image) = pool.samples.first().map(|sample| &sample.image) else { return Ok(()) };
-    let (found, wanted) =
-        ((image.channels, image.height, image.width), (teacher.channels, teacher.height, teacher.width));
-    if found != wanted {
-        return Err(Error::input(format!(
-            "teacher `{name}` sees images {wanted:?} (channels, height, width), those of the pool are {found:?}: \
-             name a teacher or a generator of the same size"
-        )));
-    }
-    Ok(())
+    teacher.check_images((image.channels, image.height, image.width)).context("the images of the pool")
 }
 
 fn grade(teacher: &dyn Classifier, pool: &Pool, progress: &Progress) -> Result<PoolGrades> {
@@ -175,7 +162,7 @@ impl PoolGrades {
             id: samples.iter().map(|sample| sample.id).collect(),
             student: None,
             given: given(samples, self.classes),
-            teacher_class: self.logits.chunks_exact(self.classes).map(arg_max).collect(),
+            teacher_class: self.logits.chunks_exact(self.classes).map(|logits| arg_max(logits) as u32).collect(),
             teacher_p_class: Vec::new(),
         };
         let name = "teacher.p-class";
@@ -221,13 +208,4 @@ pub fn given(samples: &[Sample], classes: usize) -> Vec<Column> {
         whole("round", |sample| sample.provenance.round.into()),
         Column::u64s("class.count", samples.iter().map(|sample| counts[sample.class as usize]).collect()),
     ]
-}
-
-/// The lower class of equals.
-fn arg_max(logits: &[f32]) -> u32 {
-    let best = logits
-        .iter()
-        .enumerate()
-        .fold((0, f32::NEG_INFINITY), |best, (class, &logit)| if logit > best.1 { (class, logit) } else { best });
-    best.0 as u32
 }

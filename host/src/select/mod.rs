@@ -18,6 +18,7 @@ use crate::backend::{Classifier, ClassifierInfo, open_teacher};
 use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::progress::Progress;
+use crate::rounds::subset_file;
 use crate::run_dir::{RunDir, sha256_bytes, sha256_file};
 use crate::{Context as _, Error, Result};
 
@@ -62,11 +63,6 @@ pub struct Decision {
     pub teacher_class: u32,
     /// The teacher's probability of `class`.
     pub teacher_p_class: f32,
-}
-
-/// The file with the decisions of a round, below the run directory.
-pub fn subset_file(round: u32) -> String {
-    format!("subset/round-{round:03}.json")
 }
 
 /// The file with what the policy used in that round: times differ from run to run, so it is apart from the decisions.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use limbeck_models::Params;
-use limbeck_models::checkpoint::{self, Checkpoint};
+use limbeck_models::checkpoint::{self, Checkpoint, under};
 use limbeck_models::classifier::{self, Mode, Network, Noise, Output};
 use limbeck_models::optim::{Settings, Updater};
 use limbeck_models::weights;
@@ -93,7 +93,7 @@ impl Learner {
         beside: impl FnOnce(usize, &Params) -> Result<T>,
     ) -> Result<(Self, T)> {
         let params = match (saved, &spec.start) {
-            (Some(file), _) => Params::resume(part(file, PARAMETERS), device),
+            (Some(file), _) => Params::resume(under(&file.tensors, PARAMETERS), device),
             (None, Some(start)) => Params::resume(start.read()?.tensors, device),
             (None, None) => Params::from_seed(seed, device),
         };
@@ -111,7 +111,7 @@ impl Learner {
             beside(network.forward(&blank, Mode::Evaluation)?.features.dim(1)?, &beside_of(saved, seed, &params))?;
         let mut updater = Updater::new(settings, params.parameters(), params.buffers())?;
         if let Some(file) = saved {
-            updater.restore(&part(file, OPTIMIZER))?;
+            updater.restore(&under(&file.tensors, OPTIMIZER))?;
         }
         Ok((Self { spec, params, network, updater, device: device.clone() }, beside))
     }
@@ -205,12 +205,6 @@ fn uses_all(network: &str, params: &Params) -> Result<()> {
             Err(Error::input(format!("`{network}` has no tensor `{name}`: the weights are of another network")))
         }
     }
-}
-
-/// The tensors of a file whose names start with `prefix`, without it.
-fn part(file: &Checkpoint, prefix: &str) -> BTreeMap<String, Tensor> {
-    let strip = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()));
-    file.tensors.iter().filter_map(strip).collect()
 }
 
 /// A whole number that [`Learner::save`]'s caller put into the metadata.

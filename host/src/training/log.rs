@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::run_dir::RunDir;
@@ -47,17 +48,7 @@ impl<'a> Log<'a> {
 
     /// Drops what this training wrote after step `step`, and a line that was torn: these steps are done again.
     pub fn rewind(&self, step: u64) -> Result<()> {
-        let path = self.run.join(METRICS);
-        if !path.exists() {
-            return Ok(());
-        }
-        let text = fs_err::read_to_string(&path)?;
-        let stays = |line: &&str| match serde_json::from_str::<Line>(line) {
-            Ok(line) => line.arm != self.arm || line.seed != self.seed || line.step <= step,
-            Err(_) => false,
-        };
-        let kept: String = text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
-        if kept == text { Ok(()) } else { self.run.write_atomic(METRICS, kept.as_bytes()) }
+        keep_lines(self.run, |line: &Line| line.arm != self.arm || line.seed != self.seed || line.step <= step)
     }
 
     /// Puts the lines so far on the disk: to be called before each resume point, so that it never knows of a line that is lost.
@@ -70,6 +61,18 @@ impl<'a> Log<'a> {
         let line = serde_json::to_string(&line).map_err(|error| Error::failed(error.to_string()))?;
         self.run.append_line(METRICS, &line)
     }
+}
+
+/// Drops every line of the log but those that `stay`; one that was torn goes.
+pub fn keep_lines<L: DeserializeOwned>(run: &RunDir, stay: impl Fn(&L) -> bool) -> Result<()> {
+    let path = run.join(METRICS);
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let stays = |line: &&str| serde_json::from_str::<L>(line).is_ok_and(|line| stay(&line));
+    let kept: String = text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
+    if kept == text { Ok(()) } else { run.write_atomic(METRICS, kept.as_bytes()) }
 }
 
 /// The mean of the losses since the last line.

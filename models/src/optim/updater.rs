@@ -7,6 +7,7 @@ use candle_core::{Tensor, Var};
 
 use super::kernels::Blend;
 use super::{Ema, Optimizer, Rule, gradient_norm};
+use crate::checkpoint::under;
 use crate::ops::cpu;
 use crate::{Error, Result};
 
@@ -113,20 +114,16 @@ impl Updater {
 
     /// Goes on from what [`Self::state`] gave; refuses the state of other parameters.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        let under = |prefix: &str| -> BTreeMap<String, Tensor> {
-            let strip = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.into(), tensor.clone()));
-            state.iter().filter_map(strip).collect()
-        };
         self.optimizer.restore(state)?;
         if let Some(ema) = &self.ema {
-            ema.restore(&under(AVERAGE))?;
+            ema.restore(&under(state, AVERAGE))?;
         }
         self.waiting = match state.get(WAITING) {
             Some(waiting) => waiting.to_vec1::<i64>()?.first().map_or(0, |&count| count.clamp(0, 1 << 30) as u32),
             None => 0,
         };
         self.pending.clear();
-        for (name, sum) in under(PENDING) {
+        for (name, sum) in under(state, PENDING) {
             let unknown =
                 || Error::Config(format!("the state holds a gradient of `{name}`, which is no parameter here"));
             let var = self.parameters.get(&name).ok_or_else(unknown)?;
