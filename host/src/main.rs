@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -13,7 +14,10 @@ static ALLOCATOR: limbeck_models::process::Aligned = limbeck_models::process::Al
 
 fn main() -> ExitCode {
     limbeck_models::process::prepare();
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(asked) => return explain(&asked),
+    };
     std::panic::set_hook(Box::new(report_panic));
     match catch_unwind(AssertUnwindSafe(|| commands::dispatch(cli))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -23,6 +27,18 @@ fn main() -> ExitCode {
         }
         // The hook has said it already.
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// What clap has to say: help and version on stdout, or what was typed wrong on stderr.
+fn explain(asked: &clap::Error) -> ExitCode {
+    let printed = asked.print().and_then(|()| std::io::stdout().flush());
+    match limbeck::progress::tolerate_closed(printed) {
+        Ok(()) => ExitCode::from(u8::try_from(asked.exit_code()).unwrap_or(2)),
+        Err(error) => {
+            eprintln!("error: can't write: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The one printer. Bars on a terminal, a plain line now and then elsewhere, nothing when quiet; stdout carries data only.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::{Error, Result};
 
 /// How often a plain line is printed while a stage works.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -37,12 +39,14 @@ impl Mode {
 pub struct Progress {
     mode: Mode,
     bars: MultiProgress,
+    /// Why a line of data could not be written.
+    lost: Arc<Mutex<Option<std::io::Error>>>,
 }
 
 impl Progress {
     pub fn new(mode: Mode) -> Self {
         let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { mode, bars: MultiProgress::with_draw_target(target) }
+        Self { mode, bars: MultiProgress::with_draw_target(target), lost: Arc::default() }
     }
 
     /// Starts a stage of `total` units (`"images"`, `"steps"`); of those that are there already, tell [`Bar::found`].
@@ -72,11 +76,24 @@ impl Progress {
         self.err(format_args!("warning: {line}"));
     }
 
-    /// One line of data on stdout. A closed pipe is no error: the reader has had enough.
+    /// One line of data on stdout. A closed pipe is no error: the reader has had enough. Any other is told by
+    /// [`Progress::written`].
     pub fn data(&self, line: impl Display) {
-        self.bars.suspend(|| {
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        let written = self.bars.suspend(|| {
+            let mut stdout = std::io::stdout().lock();
+            writeln!(stdout, "{line}").and_then(|()| stdout.flush())
         });
+        if let Err(error) = tolerate_closed(written) {
+            self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+        }
+    }
+
+    /// Fails if a line of data could not be written.
+    pub fn written(&self) -> Result<()> {
+        match self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+            None => Ok(()),
+            Some(error) => Err(Error::failed(format!("can't write to stdout: {error}"))),
+        }
     }
 
     fn err(&self, line: impl Display) {
@@ -84,6 +101,11 @@ impl Progress {
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         });
     }
+}
+
+/// A reader that has had enough is no error.
+pub fn tolerate_closed(written: std::io::Result<()>) -> std::io::Result<()> {
+    written.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 /// The progress of one stage. Clones show the same bar.
@@ -221,14 +243,28 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-fn rate_text(rate: f64) -> String {
+/// A file's size for people: `12 KiB`, `3.4 MiB`.
+pub fn bytes_text(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{:.0} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// A rate for people, to three digits or whole.
+pub fn rate_text(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.2}") } else { format!("{rate:.0}") }
 }
 
 fn style(unit: &'static str) -> ProgressStyle {
-    let template = format!("{{prefix:>10}} {{bar:30}} {{pos}}/{{len}} {unit}  {{per_sec:.dim}}  {{eta}} left  {{msg}}");
+    let template = format!("{{prefix:>10}} {{bar:30}} {{pos}}/{{len}} {unit}  {{rate:.dim}}/s  {{eta}} left  {{msg}}");
     // The template is ours; if it were wrong, the default bar would do.
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let rate = |state: &ProgressState, text: &mut dyn Write| {
+        let _ = write!(text, "{}", rate_text(state.per_sec()));
+    };
+    style.with_key("rate", rate).progress_chars("━╸─")
 }
 
 #[cfg(test)]

@@ -13,6 +13,12 @@ use crate::{Error, Result};
 
 /// Bytes written and removed again before any work, to learn whether the directory takes files.
 const PROBE_BYTES: usize = 64 << 10;
+const PROBE: &str = ".probe-";
+
+/// The plan of a run, and the other files that are written before any work.
+pub const PLAN: &str = "plan.toml";
+const LOCK: &str = "lock";
+const BEFORE_ANY_WORK: [&str; 3] = [PLAN, LOCK, ".plan.toml.tmp"];
 
 /// A run's directory.
 #[derive(Clone, Debug)]
@@ -42,8 +48,15 @@ impl RunDir {
         Ok(Self { root })
     }
 
-    /// Checks that [`RunDir::create`] would succeed, and leaves nothing behind.
+    /// Checks that [`RunDir::create`] would succeed, and leaves nothing behind. Also fails with [`Error::Input`] on a
+    /// directory in which there is something, but no run: it is the user's.
     pub fn try_out(root: &Path) -> Result<()> {
+        if let Some(name) = foreign(root) {
+            return Err(Error::input(format!(
+                "output directory `{}` holds other files, such as `{name}`: choose an empty or new directory with --out",
+                root.display()
+            )));
+        }
         let missing: Vec<_> =
             root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
         let tried = Self::create(root).map(|_| ());
@@ -68,7 +81,7 @@ impl RunDir {
 
     /// Takes the right to write this run. Fails with [`Error::Input`] while another process holds it.
     pub fn lock(&self) -> Result<RunLock> {
-        let path = self.join("lock");
+        let path = self.join(LOCK);
         let file = fs::File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|error| self.write_error(&path, error))?;
         match file.file().try_lock() {
@@ -81,6 +94,12 @@ impl RunDir {
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(RunLock { _file: file }),
             Err(TryLockError::Error(error)) => Err(self.write_error(&path, error)),
         }
+    }
+
+    /// Whether nothing is there yet but the plan.
+    pub fn is_untouched(&self) -> bool {
+        let names = std::fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.into_iter().all(|name| BEFORE_ANY_WORK.iter().any(|ours| name == **ours))
     }
 
     /// The directory, absolute.
@@ -188,6 +207,17 @@ impl RunDir {
     }
 }
 
+/// Something in a directory that no run has made; `None` where it has a plan, or nothing that a killed run can't have left.
+fn foreign(root: &Path) -> Option<String> {
+    let names = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let names: Vec<_> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let ours = |name: &str| BEFORE_ANY_WORK.contains(&name) || name.starts_with(PROBE);
+    if names.iter().any(|name| name == PLAN) {
+        return None;
+    }
+    names.into_iter().filter(|name| !ours(name)).min()
+}
+
 fn unwritable(root: &Path, error: &std::io::Error) -> Error {
     Error::input(format!(
         "output directory `{}` can't be written: {}: choose another directory with --out",
@@ -203,7 +233,7 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 fn probe(root: &Path) -> std::io::Result<()> {
-    let path = root.join(format!(".probe-{}", std::process::id()));
+    let path = root.join(format!("{PROBE}{}", std::process::id()));
     let written = std::fs::File::create(&path).and_then(|mut file| {
         file.write_all(&vec![0; PROBE_BYTES])?;
         file.sync_all()
@@ -278,6 +308,23 @@ mod tests {
         std::fs::create_dir(dir.path().join("kept")).unwrap();
         RunDir::try_out(&dir.path().join("kept")).unwrap();
         assert!(dir.path().join("kept").is_dir());
+    }
+
+    #[test]
+    fn what_is_not_a_run_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str| std::fs::write(dir.path().join(name), "").unwrap();
+        ["lock", ".probe-17", ".plan.toml.tmp"].map(put);
+        RunDir::try_out(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join(".probe-17")).unwrap();
+        assert!(RunDir::create(dir.path()).unwrap().is_untouched());
+        put("notes.txt");
+        let error = RunDir::try_out(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("holds other files, such as `notes.txt`"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        put("plan.toml");
+        RunDir::try_out(dir.path()).unwrap();
+        assert!(!RunDir::create(dir.path()).unwrap().is_untouched());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{Device, Tensor};
 use limbeck_images::Feed;
 use limbeck_models::checkpoint;
+use limbeck_models::classifier::Shape;
 use limbeck_models::loss::cross_entropy;
 use rand::seq::SliceRandom;
 
@@ -16,7 +17,7 @@ use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{Start, number, saved};
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec, spare_workers};
+use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec, spare_workers, try_out};
 use crate::{Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
@@ -26,21 +27,49 @@ const WEIGHTS: &str = "classifier.safetensors";
 /// Images classified at a time.
 const TEST_BATCH: usize = 250;
 
-/// Trains as `plan` says, in `run`, going on from its resume point where there is one.
-///
-/// Writes `classifier.safetensors` and a line of `metrics.jsonl` now and then, at each epoch's end with the accuracy on
-/// the test images where the plan has some. A finished training is left as it is. Killed at any moment and called again,
-/// it ends with the same bytes.
-pub fn train(plan: &ClassifierPlan, run: &RunDir, progress: &Progress, device: &Device) -> Result<()> {
-    if run.join(WEIGHTS).exists() {
-        progress.note(format_args!("`{}` is there already", run.join(WEIGHTS).display()));
-        return run.remove(STATE);
-    }
+/// What a training works on.
+pub struct Material {
+    data: Arc<dyn Images>,
+    test: Option<Dataset>,
+}
+
+/// Reads the images, and builds the network once: what is wrong with either is known before anything is written.
+pub fn prepare(plan: &ClassifierPlan, device: &Device) -> Result<Material> {
     let data: Arc<dyn Images> = match Stream::open(&plan.data, Split::Train)? {
         Some(stream) => Arc::new(some(plan, &stream, stream.len(), Stream::subset)?.unwrap_or(stream)),
         None => Arc::new(training_images(plan)?),
     };
     let test = plan.data.test.as_ref().map(|_| load(&plan.data, Split::Test)).transpose()?;
+    let (channels, height, width) = data.shape();
+    if let Some(test) = test.as_ref().filter(|test| (test.channels, test.height, test.width) != data.shape()) {
+        let (of_test, high, wide) = (test.channels, test.height, test.width);
+        return Err(Error::input(format!(
+            "the images of `data.test` are {of_test}x{high}x{wide}, those of `data.train` {channels}x{height}x{width}: name \
+             images of one size"
+        )));
+    }
+    let shape = Shape { classes: data.classes(), channels, size: height };
+    try_out(&plan.network, shape, start(plan), ["train.network", "train.start"], device)?;
+    Ok(Material { data, test })
+}
+
+/// Trains as `plan` says, in `run`, going on from its resume point where there is one.
+///
+/// Writes `classifier.safetensors` and a line of `metrics.jsonl` now and then, at each epoch's end with the accuracy on
+/// the test images where the plan has some. A finished training is left as it is. Killed at any moment and called again,
+/// it ends with the same bytes.
+pub fn train(
+    plan: &ClassifierPlan,
+    material: Material,
+    run: &RunDir,
+    progress: &Progress,
+    device: &Device,
+) -> Result<()> {
+    if run.join(WEIGHTS).exists() {
+        progress.note(format_args!("`{}` is there already", run.join(WEIGHTS).display()));
+        return run.remove(STATE);
+    }
+    let Material { data, test } = material;
     let mut training = Training::start(plan, data, run, device)?;
     let (total, batch) = (training.total(), training.batches.size() as u64);
     let bar = progress.stage(&plan.name, total * batch, "images");
@@ -70,6 +99,11 @@ fn training_images(plan: &ClassifierPlan) -> Result<Dataset> {
         )));
     }
     Ok(some(plan, &all, all.len(), Dataset::subset)?.unwrap_or(all))
+}
+
+/// The weights to begin with.
+fn start(plan: &ClassifierPlan) -> Option<Start> {
+    Start::planned(plan.start.as_ref(), &plan.inputs, "train.start")
 }
 
 /// As many of `all` images as the plan asks for, drawn by its seed; `None` where it wants them all.
@@ -110,7 +144,7 @@ impl<'a> Training<'a> {
             channels: data.shape().0,
             size: data.shape().1,
             normal: data.normal()?,
-            start: Start::planned(plan.start.as_ref(), &plan.inputs, "train.start"),
+            start: start(plan),
         };
         let log = Log::new(run, None, plan.seed);
         log.rewind(step)?;

@@ -33,7 +33,9 @@ fn plan(shard: &Path, workers: usize) -> ClassifierPlan {
 
 fn trained(dir: &TempDir, shard: &Path, workers: usize) -> Result<Vec<u8>> {
     let run = RunDir::create(&dir.path().join(format!("run-{workers}"))).unwrap();
-    train(&plan(shard, workers), &run, &Progress::new(Mode::Quiet), &Device::Cpu)?;
+    let plan = plan(shard, workers);
+    let material = prepare(&plan, &Device::Cpu)?;
+    train(&plan, material, &run, &Progress::new(Mode::Quiet), &Device::Cpu)?;
     Ok(std::fs::read(run.join(WEIGHTS)).unwrap())
 }
 

@@ -23,7 +23,7 @@ use crate::seed::{Purpose, rng};
 use crate::training::learner::{Start, number, saved};
 use crate::training::log::{LOG_EVERY, METRICS, keep_lines};
 use crate::training::{Batches, Running};
-use crate::{Error, Result};
+use crate::{Context as _, Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
 const STATE: &str = "state.safetensors";
@@ -44,6 +44,19 @@ struct Metrics {
     simple: f64,
     bound: f64,
     lr: f64,
+}
+
+/// Builds the network for these images once, and once more from the weights that the plan begins with: what is wrong with
+/// either is known before anything is written.
+pub fn check(plan: &GeneratorTrainPlan, data: &Dataset, device: &Device) -> Result<()> {
+    let model = model(plan, data)?;
+    Dit::new(&model, &Params::from_seed(plan.seed, device)).context("`train.model`")?;
+    if let Some(start) = Start::planned(plan.start.as_ref(), &plan.inputs, "train.start") {
+        let shown = start.path.display().to_string();
+        let tensors = start.read().context("`train.start`")?.tensors;
+        Dit::new(&model, &Params::resume(tensors, device)).context(shown).context("`train.start`")?;
+    }
+    Ok(())
 }
 
 /// Trains as `plan` says, in `run`, going on from its resume point where there is one. Writes `generator.safetensors`,

@@ -29,7 +29,7 @@ use self::ensemble::Ensemble;
 use self::library::PluginFile;
 pub use self::listing::{Listed, list};
 use self::plugin::Plugin;
-pub use self::selftest::{Finding, SelfTest, Speed, Verdict, self_test};
+pub use self::selftest::{Finding, SelfTest, Speed, Told, Verdict, self_test};
 pub use self::services::{Log, Services};
 use crate::plan::{Combine, PluginPlan, TeachersPlan};
 use crate::{Error, Result};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use limbeck::backend::{Finding, SelfTest, Services, Verdict, inspect, inspect_linked, list, self_test};
-use limbeck::progress::Progress;
+use limbeck::backend::{Finding, Services, Speed, Told, Verdict, inspect, inspect_linked, list, self_test};
+use limbeck::progress::{Bar, Progress, bytes_text, rate_text};
 use limbeck::{Error, Result};
 use limbeck_candle::CandleClassifier;
 use serde_json::{Map, Value, json};
@@ -31,11 +31,7 @@ fn list_all(args: &BackendListArgs, progress: &Progress) -> Result<()> {
             None => format!("plugin, sha256 {}", file.sha256),
             Some(why) => format!("no plugin: {why}"),
         };
-        progress.data(format_args!(
-            "{}  {:.1} MiB  {what}",
-            file.path.display(),
-            file.bytes as f64 / f64::from(1 << 20)
-        ));
+        progress.data(format_args!("{}  {}  {what}", file.path.display(), bytes_text(file.bytes)));
     }
     if found.is_empty() {
         progress.note(format_args!("no plugins in `{}`: `cargo xtask build` puts them there", args.folder.display()));
@@ -58,11 +54,21 @@ fn check(args: &BackendCheckArgs, progress: &Progress) -> Result<()> {
     let config = config_table(&args.config)?;
     let weights = args.weights.as_deref().map(std::path::absolute).transpose()?;
     let device = args.device.device.open()?;
-    let tested = self_test(&args.file, &config, weights.as_deref(), &device, &Services::default())?;
+    let bar = std::cell::OnceCell::new();
+    let hear = |told: Told<'_>| {
+        match told {
+            Told::Opened { steps, .. } => drop(bar.set(progress.stage("check", steps, "tests"))),
+            Told::Trying { operation, test } => show_bar(&bar, |bar| bar.message(format_args!("{operation}, {test}"))),
+            Told::Found(_) | Told::Measured(_) => show_bar(&bar, |bar| bar.advance(1)),
+        }
+        if !args.json {
+            tell(told, progress);
+        }
+    };
+    let tested = self_test(&args.file, &config, weights.as_deref(), &device, &Services::default(), &hear)?;
+    drop(bar);
     if args.json {
         progress.data(serde_json::to_string(&tested).map_err(|error| Error::failed(error.to_string()))?);
-    } else {
-        tell(&tested, progress);
     }
     match tested.failures() {
         0 => Ok(()),
@@ -74,33 +80,40 @@ fn check(args: &BackendCheckArgs, progress: &Progress) -> Result<()> {
     }
 }
 
-fn tell(tested: &SelfTest, progress: &Progress) {
-    let (manifest, description) = (&tested.plugin.manifest, &tested.description);
-    let size = description.input;
-    let network = description.network.as_ref().map_or(String::new(), |network| format!("{network}, "));
-    progress.data(format_args!(
-        "plugin   {} {}, ABI {}, on {}",
-        manifest.name, manifest.version, tested.plugin.abi, tested.device
-    ));
-    progress.data(format_args!("sha256   {}", tested.plugin.sha256));
-    progress.data(format_args!(
-        "network  {network}{} classes, images {}x{}x{}",
-        description.classes, size.channels, size.height, size.width
-    ));
-    for Finding { operation, test, verdict, found, remedy } in &tested.findings {
-        let verdict = match verdict {
-            Verdict::Passed => "ok     ",
-            Verdict::Remark => "remark ",
-            Verdict::Failed => "FAILED ",
-        };
-        let remedy = if remedy.is_empty() { String::new() } else { format!(": {remedy}") };
-        progress.data(format_args!("{verdict}  {operation}, {test}: {found}{remedy}"));
-    }
-    for speed in &tested.speed {
-        progress.data(format_args!(
-            "speed    {}, batch {}: {:.2} ms, {:.0} images/s",
-            speed.operation, speed.batch, speed.ms, speed.images_per_second
-        ));
+fn show_bar(bar: &std::cell::OnceCell<Bar>, show: impl FnOnce(&Bar)) {
+    bar.get().map_or((), show)
+}
+
+/// Each line as soon as it is known.
+fn tell(told: Told<'_>, progress: &Progress) {
+    match told {
+        Told::Trying { .. } => {}
+        Told::Opened { plugin, description, device, .. } => {
+            let (manifest, size) = (&plugin.manifest, description.input);
+            let network = description.network.as_ref().map_or(String::new(), |network| format!("{network}, "));
+            let (name, version, abi) = (&manifest.name, &manifest.version, &plugin.abi);
+            progress.data(format_args!("plugin   {name} {version}, ABI {abi}, on {device}"));
+            progress.data(format_args!("sha256   {}", plugin.sha256));
+            progress.data(format_args!(
+                "network  {network}{} classes, images {}x{}x{}",
+                description.classes, size.channels, size.height, size.width
+            ));
+        }
+        Told::Found(Finding { operation, test, verdict, found, remedy }) => {
+            let verdict = match verdict {
+                Verdict::Passed => "ok     ",
+                Verdict::Remark => "remark ",
+                Verdict::Failed => "FAILED ",
+            };
+            let remedy = if remedy.is_empty() { String::new() } else { format!(": {remedy}") };
+            progress.data(format_args!("{verdict}  {operation}, {test}: {found}{remedy}"));
+        }
+        Told::Measured(Speed { operation, batch, ms, images_per_second }) => {
+            progress.data(format_args!(
+                "speed    {operation}, batch {batch}: {ms:.2} ms, {} images/s",
+                rate_text(*images_per_second)
+            ));
+        }
     }
 }
 

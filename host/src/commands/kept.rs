@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use limbeck::plan::{Document, verify_inputs};
-use limbeck::run_dir::{RunDir, RunLock};
+use limbeck::run_dir::{PLAN, RunDir, RunLock};
 use limbeck::{Error, Result};
-
-const PLAN: &str = "plan.toml";
 
 /// A run that this process alone may write, or that it only reads.
 pub struct Kept<P> {
@@ -16,13 +14,23 @@ pub struct Kept<P> {
 }
 
 impl<P: Document> Kept<P> {
-    /// Starts the run of `plan` in the directory `out`, or takes up what is there if it was made from the same plan.
+    /// Starts the run of `plan` in the directory `out`, or takes up what is there if it was made from the same plan. Where all
+    /// that was done so far does not depend on the difference, the new plan takes the place of the old one.
     pub fn begin(plan: P, out: &Path) -> Result<Self> {
         let run = RunDir::create(out)?;
         let lock = run.lock()?;
         match read::<P>(&run.join(PLAN))? {
-            None => run.write_atomic(PLAN, plan.to_toml()?.as_bytes())?,
-            Some(old) => refuse_differences(&plan.differences(&old)?, out)?,
+            Some(old) if !run.is_untouched() => {
+                let keys = plan.differences(&old)?;
+                let of_students = keys.iter().all(|key| plan.is_of_students(key) && old.is_of_students(key));
+                if !of_students || STUDENTS.iter().any(|name| run.join(name).exists()) {
+                    refuse_differences(&keys, of_students, out)?;
+                }
+                if !keys.is_empty() {
+                    run.write_atomic(PLAN, plan.to_toml()?.as_bytes())?;
+                }
+            }
+            _ => run.write_atomic(PLAN, plan.to_toml()?.as_bytes())?,
         }
         Ok(Self { plan, run, _lock: Some(lock) })
     }
@@ -56,16 +64,20 @@ fn read<P: Document>(path: &PathBuf) -> Result<Option<P>> {
     }
 }
 
-fn refuse_differences(keys: &[String], out: &Path) -> Result<()> {
+/// The first that the training of students leaves.
+const STUDENTS: [&str; 2] = ["metrics.jsonl", "checkpoints"];
+
+fn refuse_differences(keys: &[String], of_students: bool, out: &Path) -> Result<()> {
     const SHOWN: usize = 5;
     if keys.is_empty() {
         return Ok(());
     }
     let more = if keys.len() > SHOWN { format!(" and {} more", keys.len() - SHOWN) } else { String::new() };
     let shown = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let copy = if of_students { " (copy its `plan.toml` and `pool` there first, and nothing is drawn again)" } else { "" };
     Err(Error::input(format!(
         "`{}` was made from another recipe, the difference is in {shown}{more}: choose another directory with --out, or remove \
-         this one",
+         this one{copy}",
         out.display()
     )))
 }
@@ -88,9 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn the_same_recipe_goes_on_and_another_is_refused() {
+    fn the_same_recipe_goes_on_and_another_is_refused_once_work_was_done() {
         let dir = tempfile::tempdir().unwrap();
+        drop(Kept::begin(plan(3), dir.path()).unwrap());
         drop(Kept::begin(plan(1), dir.path()).unwrap());
+        std::fs::write(dir.path().join("metrics.jsonl"), "{}").unwrap();
         drop(Kept::begin(plan(1), dir.path()).unwrap());
         let error = Kept::begin(plan(2), dir.path()).err().unwrap();
         let message = error.to_string().replace(&dir.path().display().to_string(), "[dir]");

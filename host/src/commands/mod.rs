@@ -18,18 +18,23 @@ use crate::cli::{Cli, Command, Stage};
 
 pub fn dispatch(cli: Cli) -> Result<()> {
     let progress = Progress::new(Mode::detect(cli.quiet));
-    match cli.command {
-        Command::Run(args) => run::run(&args, &progress),
-        Command::Synth(args) => run::stage(Stage::Synth, &args, &progress),
-        Command::Select(args) => run::stage(Stage::Select, &args, &progress),
-        Command::Distill(args) => run::stage(Stage::Distill, &args, &progress),
-        Command::Eval(args) => run::stage(Stage::Eval, &args, &progress),
-        Command::Report(args) => run::stage(Stage::Report, &args, &progress),
-        Command::Fidelity(args) => run::fidelity(&args, &progress),
-        Command::Train(command) => train::train(&command, &progress),
-        Command::Backend(command) => backend::backend(&command, &progress),
-        Command::Policy(command) => policy::policy(&command, &progress),
-        Command::Bench(command) => bench::bench(&command, &progress),
-        Command::Doctor => doctor::doctor(&progress),
+    carry_out(cli.command, &progress)?;
+    progress.written()
+}
+
+fn carry_out(command: Command, progress: &Progress) -> Result<()> {
+    match command {
+        Command::Run(args) => run::run(&args, progress),
+        Command::Synth(args) => run::stage(Stage::Synth, &args, progress),
+        Command::Select(args) => run::stage(Stage::Select, &args, progress),
+        Command::Distill(args) => run::stage(Stage::Distill, &args, progress),
+        Command::Eval(args) => run::stage(Stage::Eval, &args, progress),
+        Command::Report(args) => run::stage(Stage::Report, &args, progress),
+        Command::Fidelity(args) => run::fidelity(&args, progress),
+        Command::Train(command) => train::train(&command, progress),
+        Command::Backend(command) => backend::backend(&command, progress),
+        Command::Policy(command) => policy::policy(&command, progress),
+        Command::Bench(command) => bench::bench(&command, progress),
+        Command::Doctor => doctor::doctor(progress),
     }
 }

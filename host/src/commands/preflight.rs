@@ -23,6 +23,7 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     let teacher = open_teacher(&plan.teacher, device)?;
     select::check(plan, teacher.info(), progress)?;
     distill::check(plan, teacher.info(), &test).context("the generator's images")?;
+    distill::check_student(plan, &test, device)?;
     Ok(teacher)
 }
 

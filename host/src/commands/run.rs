@@ -19,14 +19,15 @@ use crate::cli::{RunArgs, Stage, StageArgs};
 
 /// The whole way from a recipe, or what is left of it.
 pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
-    let recipe = &args.recipe;
+    let (started, recipe) = (Instant::now(), &args.recipe);
     let config: Config = recipe::load(&recipe.file, &recipe.set)?;
-    let plan = plan::plan(config, recipe.file.parent().unwrap_or(Path::new("")))?;
+    let placed = |error| recipe::locate(error, &recipe.file, &recipe.set);
+    progress.note("checking the recipe, and the files that it names");
+    let plan = plan::plan(config, recipe.file.parent().unwrap_or(Path::new(""))).map_err(placed)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.run.name));
     RunDir::try_out(&out)?;
     let device = recipe.device.device.open()?;
-    let teacher = preflight(&plan, &device, progress)?;
-    let started = Instant::now();
+    let teacher = preflight(&plan, &device, progress).map_err(placed)?;
     let work = Work {
         kept: Kept::begin(plan, &out)?,
         device_name: recipe.device.device,

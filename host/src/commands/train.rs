@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use limbeck::data::{Split, load};
-use limbeck::plan::{Document, plan_classifier, plan_generator};
+use limbeck::plan::{plan_classifier, plan_generator};
 use limbeck::progress::Progress;
-use limbeck::{Result, recipe, train_classifier, train_generator};
+use limbeck::run_dir::RunDir;
+use limbeck::{Error, Result, recipe, train_classifier, train_generator};
+
+use serde::de::DeserializeOwned;
 
 use super::kept::Kept;
 use crate::cli::{TrainArgs, TrainCommand};
@@ -13,25 +16,37 @@ use crate::cli::{TrainArgs, TrainCommand};
 pub fn train(command: &TrainCommand, progress: &Progress) -> Result<()> {
     match command {
         TrainCommand::Classifier(args) => {
-            let kept = begin(args, plan_classifier)?;
+            let plan = planned(args, plan_classifier, progress)?;
             let device = args.recipe.device.device.open()?;
-            train_classifier::train(&kept.plan, &kept.run, progress, &device)
+            let material = train_classifier::prepare(&plan, &device).map_err(|error| placed(error, args))?;
+            let kept = Kept::begin(plan, &args.out)?;
+            train_classifier::train(&kept.plan, material, &kept.run, progress, &device)
         }
         TrainCommand::Generator(args) => {
-            let kept = begin(args, plan_generator)?;
+            let plan = planned(args, plan_generator, progress)?;
             let device = args.recipe.device.device.open()?;
-            let data = load(&kept.plan.data, Split::Train)?;
+            let data = load(&plan.data, Split::Train)?;
+            train_generator::check(&plan, &data, &device).map_err(|error| placed(error, args))?;
+            let kept = Kept::begin(plan, &args.out)?;
             train_generator::train(&kept.plan, &data, &kept.run, progress, &device)
         }
     }
 }
 
-/// Reads the recipe, plans, and takes up the directory.
-fn begin<C: serde::de::DeserializeOwned, P: Document>(
+/// Reads the recipe and plans, once it is known that the directory takes files. Nothing is written yet.
+fn planned<C: DeserializeOwned, P>(
     args: &TrainArgs,
     plan: fn(C, &Path) -> Result<P>,
-) -> Result<Kept<P>> {
+    progress: &Progress,
+) -> Result<P> {
     let recipe = &args.recipe;
     let config = recipe::load(&recipe.file, &recipe.set)?;
-    Kept::begin(plan(config, recipe.file.parent().unwrap_or(Path::new("")))?, &args.out)
+    progress.note("checking the recipe, and the files that it names");
+    let plan = plan(config, recipe.file.parent().unwrap_or(Path::new(""))).map_err(|error| placed(error, args))?;
+    RunDir::try_out(&args.out)?;
+    Ok(plan)
+}
+
+fn placed(error: Error, args: &TrainArgs) -> Error {
+    recipe::locate(error, &args.recipe.file, &args.recipe.set)
 }

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Device;
+use limbeck_models::classifier::Shape;
 
 use self::arms::Arm;
 use self::cache::Cache;
@@ -28,7 +29,12 @@ use crate::policy::Weigher;
 use crate::progress::Progress;
 use crate::rounds::{self, student_file};
 use crate::run_dir::RunDir;
+use crate::training::learner::Start;
+use crate::training::try_out;
 use crate::{Context as _, Error, Result};
+
+/// The key of the weights that students begin with.
+const START: &str = "distill.start";
 
 /// Test images on which a student is judged at each epoch's end; the whole test set is for the evaluation.
 const CURVE_IMAGES: usize = 1000;
@@ -77,6 +83,13 @@ pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()
         return Err(Error::input(format!("they are {}x{}, students take squares", data.height, data.width)));
     }
     Ok(())
+}
+
+/// Builds the student for images of this size: fails where a training would only after all images are drawn and graded.
+pub fn check_student(plan: &Plan, data: &Dataset, device: &Device) -> Result<()> {
+    let shape = Shape { classes: plan.data.classes, channels: data.channels, size: data.height };
+    let start = Start::planned(plan.distill.start.as_ref(), &plan.inputs, START);
+    try_out(&plan.distill.student, shape, start, ["distill.student", START], device)
 }
 
 #[allow(clippy::too_many_arguments, reason = "the inputs of a training, each used once")]

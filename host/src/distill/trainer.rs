@@ -117,7 +117,7 @@ impl<'a> Trainer<'a> {
             normal: Normal::of(&arm.data)?,
             start: match before {
                 Some(path) => Some(Start { path, sha256: None }),
-                None => Start::planned(plan.distill.start.as_ref(), &plan.inputs, "distill.start"),
+                None => Start::planned(plan.distill.start.as_ref(), &plan.inputs, super::START),
             },
         };
         let saved = saved(&files.run.join(&files.state()))?;

@@ -21,6 +21,11 @@ pub trait Document: Serialize + DeserializeOwned {
     /// Fails with [`Error::Input`] unless every number is in its range.
     fn check(&self) -> Result<()>;
 
+    /// Whether nothing that is done before the first student is trained depends on a key.
+    fn is_of_students(&self, _key: &str) -> bool {
+        false
+    }
+
     /// The text of `plan.toml`.
     fn to_toml(&self) -> Result<String> {
         let text = toml::to_string_pretty(self);
@@ -58,6 +63,12 @@ impl Document for Plan {
 
     fn check(&self) -> Result<()> {
         check::plan(self)
+    }
+
+    /// Grades and decisions are kept under a hash of all that they depend on, so these may change as well.
+    fn is_of_students(&self, key: &str) -> bool {
+        let table = key.split('.').next().unwrap_or_default();
+        self.rounds.is_none() && ["teacher", "select", "limits", "distill", "baseline"].contains(&table)
     }
 }
 

@@ -141,7 +141,7 @@ fn select(select: SelectConfig, inputs: &mut Inputs) -> Result<SelectPlan> {
 fn keep(prefix: &str, share: Option<f32>, count: Option<usize>) -> Result<Keep> {
     match (share, count) {
         (Some(_), Some(_)) => Err(Error::input(format!(
-            "`{prefix}.keep` and `{prefix}.budget` are both set: keep a share or a number, not both"
+            "`{prefix}.keep` and `{prefix}.budget` are both set: keep a share or a number, not both (`--set {prefix}.keep=` takes the share out)"
         ))),
         (share, None) => Ok(Keep::Fraction(share.unwrap_or(1.0))),
         (None, Some(count)) => Ok(Keep::Count(count)),

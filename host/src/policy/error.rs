@@ -62,6 +62,9 @@ pub enum PolicyError {
     Sandbox { reason: String },
 }
 
+/// The calls of an instance that come before any work: what they ask for is in the recipe.
+const BEFORE_ANY_WORK: [&str; 3] = ["start", "describe", "init"];
+
 impl PolicyError {
     /// Whether the user can repair it in the recipe or by another file (exit code 2), or the run itself went wrong.
     pub fn is_input(&self) -> bool {
@@ -74,8 +77,12 @@ impl PolicyError {
             | Self::WrongVersion { .. }
             | Self::WrongRole { .. }
             | Self::UnknownImport { .. }
-            | Self::WrongSignature { .. } => true,
-            Self::Refused { call, .. } => *call == "init",
+            | Self::WrongSignature { .. }
+            | Self::BadColumns { .. } => true,
+            Self::Refused { call, .. }
+            | Self::OutOfFuel { call, .. }
+            | Self::OutOfTime { call, .. }
+            | Self::OutOfMemory { call, .. } => BEFORE_ANY_WORK.contains(call),
             _ => false,
         }
     }

@@ -95,9 +95,25 @@ fn start(plan: &Plan, link: &Link<'_>, source: &Source, progress: &Progress) -> 
         needs.retain(|column| !is_of_student(column));
     }
     // An empty window shows whether every column is there, before any work is done.
-    compute(&source.window(0..0), &needs)
-        .map_err(|reason| PolicyError::BadColumns { policy: link.file.display().to_string(), reason })?;
+    compute(&source.window(0..0), &needs).map_err(|reason| {
+        let remedy = needs.iter().find_map(|column| remedy(column, source)).unwrap_or_default();
+        PolicyError::BadColumns { policy: link.file.display().to_string(), reason: reason + remedy }
+    })?;
     Ok((instance, role))
+}
+
+/// The key of the recipe that would give a column which is not there.
+fn remedy(column: &str, source: &Source) -> Option<&'static str> {
+    let given = |prefix: &str| source.given.iter().any(|column| column.name.starts_with(prefix));
+    if is_of_student(column) && source.student.is_none() {
+        Some(": set `select.student` to a finished student")
+    } else if column.starts_with("history.") && !given("history.") {
+        Some(": set `select.history` to the history that an earlier training left")
+    } else if column == "external" && !given("external") {
+        Some(": set `select.external` to a file of scores")
+    } else {
+        None
+    }
 }
 
 fn instance(

@@ -22,29 +22,22 @@ const TOLERABLE: f32 = 1e-3;
 
 /// Each test in turn; where the first fails the rest makes no sense.
 pub(super) fn answers(subject: &Subject<'_>) -> Vec<Finding> {
-    let shapes = settle(subject, SHAPES, shapes(subject));
+    let shapes = subject.try_out(SHAPES, shapes);
     if shapes.verdict == super::Verdict::Failed {
         return vec![shapes];
     }
     let mut findings = vec![
         shapes,
-        settle(subject, APART, apart(subject)),
-        settle(subject, REPEAT, repeat(subject)),
-        settle(subject, BATCH, batch(subject)),
-        settle(subject, BAD_INPUT, bad_input(subject)),
-        refusals(subject),
+        subject.try_out(APART, apart),
+        subject.try_out(REPEAT, repeat),
+        subject.try_out(BATCH, batch),
+        subject.try_out(BAD_INPUT, bad_input),
+        subject.try_out(REFUSAL, |subject| Ok(refusals(subject))),
     ];
     if subject.probe.op() == abi::OP_VJP {
-        findings.push(settle(subject, GRADIENT, gradient(subject)));
+        findings.push(subject.try_out(GRADIENT, gradient));
     }
     findings
-}
-
-/// A call that fails in the middle of a test is that test's finding.
-pub(super) fn settle(subject: &Subject<'_>, test: &'static str, outcome: Result<Finding>) -> Finding {
-    outcome.unwrap_or_else(|error| {
-        subject.failed(test, error.to_string(), "this call must succeed: look for what the message names")
-    })
 }
 
 /// One row, two, and all; all finite, nothing written but the outputs.

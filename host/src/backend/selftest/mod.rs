@@ -9,6 +9,7 @@ mod probe;
 use std::path::Path;
 
 use candle_core::Device;
+use limbeck_backend::Description;
 use serde::Serialize;
 
 use self::probe::Probe;
@@ -18,12 +19,15 @@ use super::plugin::{self, Plugin};
 use super::{Inspection, Services};
 use crate::Result;
 
+/// Findings and speeds of one operation, at most.
+const STEPS: u64 = 13;
+
 /// What came out of a plugin's self-test.
 #[derive(Clone, Debug, Serialize)]
 pub struct SelfTest {
     pub plugin: Inspection,
     /// What the instance says about itself.
-    pub description: limbeck_backend::Description,
+    pub description: Description,
     pub device: String,
     pub findings: Vec<Finding>,
     pub speed: Vec<Speed>,
@@ -68,8 +72,19 @@ pub struct Speed {
     pub images_per_second: f64,
 }
 
+/// What a self-test tells while it works.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// The plugin is loaded and has an instance on this device; so many findings and speeds are to come at most.
+    Opened { plugin: &'a Inspection, description: &'a Description, device: &'a str, steps: u64 },
+    /// This is about to be tried.
+    Trying { operation: &'static str, test: &'static str },
+    Found(&'a Finding),
+    Measured(&'a Speed),
+}
+
 /// Loads the plugin at `path`, whatever its hash is, makes instances with `config` and `weights`, and tries each of its
-/// operations. This runs the plugin's code, and takes a few seconds and some hundred images. Nothing else should be at work
+/// operations; `tell` hears of each as it comes. This runs the plugin's code on some hundred images. Nothing else should be at work
 /// in this process meanwhile: what a plugin takes of the processor is measured for the whole process.
 ///
 /// Fails when the plugin can't be loaded or set up, with the message that a run would give.
@@ -79,6 +94,7 @@ pub fn self_test(
     weights: Option<&Path>,
     device: &Device,
     services: &Services,
+    tell: &dyn Fn(Told<'_>),
 ) -> Result<SelfTest> {
     let file = PluginFile::read(&std::path::absolute(path)?)?;
     let plugin = Plugin::open(&file)?;
@@ -88,9 +104,14 @@ pub fn self_test(
         plugin.instance(&config, device, services)
     };
     let instance = make(services.max_threads)?;
+    let device = format!("{:?}", instance.device().location()).to_lowercase();
+    let (inspection, description) = (plugin.inspection(), instance.description().clone());
     let (mut findings, mut speed) = (Vec::new(), Vec::new());
-    for probe in Probe::all(plugin.manifest(), instance.description(), instance.device())? {
-        let subject = Subject { plugin: &plugin, make: &make, instance: &instance, probe: &probe };
+    let probes = Probe::all(plugin.manifest(), &description, instance.device())?;
+    let steps = probes.len() as u64 * STEPS;
+    tell(Told::Opened { plugin: &inspection, description: &description, device: &device, steps });
+    for probe in probes {
+        let subject = Subject { plugin: &plugin, make: &make, instance: &instance, probe: &probe, tell };
         let mut found = cases::answers(&subject);
         // Of an operation that doesn't work at all, nothing more can be said.
         if found.iter().all(|finding| finding.test != cases::SHAPES || finding.verdict == Verdict::Passed) {
@@ -99,8 +120,7 @@ pub fn self_test(
         }
         findings.extend(found);
     }
-    let (description, device) = (instance.description().clone(), format!("{:?}", instance.device().location()));
-    Ok(SelfTest { plugin: plugin.inspection(), description, device: device.to_lowercase(), findings, speed })
+    Ok(SelfTest { plugin: inspection, description, device, findings, speed })
 }
 
 /// What is tested: one operation of one instance.
@@ -110,9 +130,20 @@ struct Subject<'a> {
     make: &'a (dyn Fn(usize) -> Result<Instance> + Sync),
     instance: &'a Instance,
     probe: &'a Probe,
+    tell: &'a dyn Fn(Told<'_>),
 }
 
 impl Subject<'_> {
+    /// One test. A call that fails in the middle of it is its finding.
+    fn try_out(&self, test: &'static str, outcome: impl FnOnce(&Self) -> Result<Finding>) -> Finding {
+        (self.tell)(Told::Trying { operation: self.probe.name(), test });
+        let finding = outcome(self).unwrap_or_else(|error| {
+            self.failed(test, error.to_string(), "this call must succeed: look for what the message names")
+        });
+        (self.tell)(Told::Found(&finding));
+        finding
+    }
+
     fn passed(&self, test: &'static str, found: impl Into<String>) -> Finding {
         self.finding(test, Verdict::Passed, found, "")
     }

@@ -1,11 +1,16 @@
 //! Reads a recipe: TOML text and `--set` overrides become a config, or an error that names file, line, key and remedy.
 
+mod sources;
+mod tree;
+
 use std::ops::Range;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
+use self::sources::Sources;
+use self::tree::find;
 use crate::{Error, Result};
 
 /// Reads a recipe of type `T` from a file, with `key.path=value` overrides laid over it.
@@ -18,98 +23,29 @@ pub fn load<T: DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<T>
 
 /// Parses the text of a recipe; `shown` names it in errors.
 ///
-/// A value of an override is TOML, or else a string: `run.name=trial` needs no quotes.
+/// A value of an override is TOML, or else a string: `run.name=trial` needs no quotes. Without a value the key is taken out.
+/// Tables of a list are named as messages name them: `select.chain.0.keep=0.5`, `teacher.strong.weights=…`.
 pub fn parse<T: DeserializeOwned>(text: &str, shown: &str, overrides: &[String]) -> Result<T> {
     let sources = Sources::new(text, shown, overrides)?;
-    let syntax = |error: &toml::de::Error| {
-        let place = sources.place(error.span());
-        Error::input(format!("not valid TOML {place}: {}", error.message().replace('\n', ", ")))
-    };
-    let mut tree = DeTable::parse(text).map_err(|error| syntax(&error))?;
-    for set in &sources.sets {
-        let table = DeTable::parse(&set.padded).map_err(|error| syntax(&error))?;
-        overlay(tree.get_mut(), table.into_inner(), set.depth, &set.raw)?;
-    }
+    let tree = sources.tree()?;
     let deserializer = toml::de::Deserializer::from(tree.clone());
     T::deserialize(deserializer).map_err(|error| explain(&error, tree.get_ref(), &sources))
 }
 
-/// The recipe and its overrides, laid out one behind the other so that one offset names a place in any of them.
-struct Sources<'a> {
-    text: &'a str,
-    shown: &'a str,
-    sets: Vec<Set>,
-}
-
-struct Set {
-    raw: String,
-    /// The override as TOML, behind as much white space as there is text before it.
-    padded: String,
-    start: usize,
-    /// How many parts its key has.
-    depth: usize,
-}
-
-impl<'a> Sources<'a> {
-    fn new(text: &'a str, shown: &'a str, overrides: &[String]) -> Result<Self> {
-        let mut start = text.len() + 1;
-        let mut sets = Vec::with_capacity(overrides.len());
-        for raw in overrides {
-            let set = Set::new(raw, start)?;
-            start = set.padded.len() + 1;
-            sets.push(set);
-        }
-        Ok(Self { text, shown, sets })
+/// Says where the key stands that an error begins with, such as `synth.steps`, if the recipe at `path` has it.
+pub fn locate(error: Error, path: &Path, overrides: &[String]) -> Error {
+    let located = |message: &str| {
+        let (key, rest) = message.strip_prefix('`')?.split_once('`')?;
+        let (text, shown) = (std::fs::read_to_string(path).ok()?, path.display().to_string());
+        let sources = Sources::new(&text, &shown, overrides).ok()?;
+        let tree = sources.tree().ok()?;
+        let place = sources.place(Some(find(tree.get_ref(), key)?));
+        Some(format!("`{key}` {place}{rest}"))
+    };
+    match error {
+        Error::Input(message) => Error::Input(located(&message).unwrap_or(message)),
+        other => other,
     }
-
-    /// `at recipes/mnist.toml:12:3`, or `in` the override as it was typed.
-    fn place(&self, span: Option<Range<usize>>) -> String {
-        let Some(span) = span else { return format!("at {}", self.shown) };
-        if let Some(set) = self.sets.iter().rev().find(|set| span.start >= set.start) {
-            return format!("in `--set {}`", set.raw);
-        }
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        format!("at {}:{line}:{column}", self.shown)
-    }
-}
-
-impl Set {
-    fn new(raw: &str, start: usize) -> Result<Self> {
-        let shape = || Error::input(format!("--set {raw}: expected key=value, such as `--set distill.epochs=20`"));
-        let (key, value) = raw.split_once('=').ok_or_else(shape)?;
-        let (key, value) = (key.trim(), value.trim());
-        let bare = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        if !key.split('.').all(bare) {
-            return Err(shape());
-        }
-        let pad = " ".repeat(start);
-        let as_toml = format!("{pad}{key} = {value}");
-        let padded = match DeTable::parse(&as_toml) {
-            Ok(_) => as_toml,
-            Err(_) => format!("{pad}{key} = {}", toml::Value::from(value)),
-        };
-        Ok(Self { raw: raw.to_owned(), padded, start, depth: key.split('.').count() })
-    }
-}
-
-/// Puts the one value in `from`, `depth` tables down, into `into`.
-fn overlay<'i>(into: &mut DeTable<'i>, from: DeTable<'i>, depth: usize, raw: &str) -> Result<()> {
-    for (key, value) in from {
-        let shown = key.get_ref().to_string();
-        match (into.get_mut(key.get_ref().as_ref()), depth) {
-            (Some(old), 2..) => match (old.get_mut(), value.into_inner()) {
-                (DeValue::Table(old), DeValue::Table(new)) => overlay(old, new, depth - 1, raw)?,
-                _ => return Err(Error::input(format!("--set {raw}: `{shown}` is a value, not a table of keys"))),
-            },
-            _ => {
-                into.remove(key.get_ref().as_ref());
-                into.insert(key, value);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Puts an error of the deserialiser in the user's words.
@@ -195,7 +131,7 @@ mod tests {
     use super::*;
     use crate::config::{Accuracy, Config, GeneratorRecipe, TeachersConfig};
 
-    const RECIPE: &str = include_str!("testdata/recipe.toml");
+    const RECIPE: &str = include_str!("../testdata/recipe.toml");
 
     /// What the user reads when `from` in the recipe is replaced by `to`.
     #[track_caller]
@@ -285,6 +221,48 @@ mod tests {
         insta::assert_snapshot!(complaint("steps = 20", "images = 3", &[]), @"not valid TOML at x.toml:18:1: duplicate key");
         insta::assert_snapshot!(complaint("", "", &["epochs"]), @"--set epochs: expected key=value, such as `--set distill.epochs=20`");
         insta::assert_snapshot!(complaint("", "", &["run.name.first=x"]), @"--set run.name.first=x: `name` is a value, not a table of keys");
+    }
+
+    #[test]
+    fn an_override_without_a_value_takes_the_key_out() {
+        let config = with(&["select.keep=", "select.budget=5", "baseline=", "rounds.planner="]);
+        assert_eq!((config.select.keep, config.select.budget, config.baseline), (None, Some(5), None));
+        assert!(config.rounds.is_none());
+        insta::assert_snapshot!(complaint("", "", &["synth.images="]), @"missing key `synth.images` at x.toml:15:1: it has no default, so the recipe must set it");
+    }
+
+    #[test]
+    fn tables_of_a_list_are_overridden_by_name_or_place() {
+        let (before, rest) = RECIPE.split_once("[teacher]").unwrap();
+        let after = rest[rest.find("[select]").unwrap()..].replace("policy = \"filter.wasm\"\nkeep = 0.5", "chain = [{ policy = \"a\" }, { policy = \"b\" }]");
+        let text = format!("{before}[[teacher]]\nname = \"strong\"\nplugin = \"a.so\"\n[[teacher]]\nplugin = \"b.so\"\n{after}");
+        let with = |sets: &[&str]| {
+            let sets: Vec<_> = sets.iter().map(|&set| set.to_owned()).collect();
+            parse::<Config>(&text, "x.toml", &sets)
+        };
+        let config = with(&["teacher.strong.weights=w", "teacher.2.name=x", "select.chain.1.keep=0.25"]).unwrap();
+        let TeachersConfig::Several(teachers) = config.teacher else { panic!("several teachers became one") };
+        assert_eq!(teachers[0].weights.as_deref(), Some(Path::new("w")));
+        assert_eq!((teachers[1].name.as_deref(), config.select.chain[1].keep), (Some("x"), Some(0.25)));
+        let says = |set: &str| with(&[set]).unwrap_err().to_string();
+        assert_eq!(says("teacher.0.name=x"), "--set teacher.0.name=x: `teacher` is a list without `0`: there are strong, 2");
+        assert_eq!(says("select.chain.1="), "--set select.chain.1=: give the whole list `chain` without it instead");
+    }
+
+    #[test]
+    fn errors_are_placed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), RECIPE).unwrap();
+        let locate = |message: &str, sets: &[&str]| {
+            let sets: Vec<_> = sets.iter().map(|&set| set.to_owned()).collect();
+            let located = locate(Error::input(message), file.path(), &sets).to_string();
+            located.replace(&file.path().display().to_string(), "x.toml")
+        };
+        assert_eq!(locate("`synth.steps` is 0", &[]), "`synth.steps` at x.toml:18:9 is 0");
+        assert_eq!(locate("`synth.steps` is 0", &["synth.steps=0"]), "`synth.steps` in `--set synth.steps=0` is 0");
+        for other in ["`synth.step` is 0", "no steps", "`a/b.so`: no"] {
+            assert_eq!(locate(other, &[]), other);
+        }
     }
 
     #[test]
