@@ -262,7 +262,9 @@ fn style(unit: &'static str) -> ProgressStyle {
     // The template is ours; if it were wrong, the default bar would do.
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let rate = |state: &ProgressState, text: &mut dyn Write| {
-        let _ = write!(text, "{}", rate_text(state.per_sec()));
+        // Nothing was measured yet.
+        let rate = Some(state.per_sec()).filter(|rate| rate.is_finite()).unwrap_or_default();
+        let _ = write!(text, "{}", rate_text(rate));
     };
     style.with_key("rate", rate).progress_chars("━╸─")
 }

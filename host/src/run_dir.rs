@@ -98,8 +98,8 @@ impl RunDir {
 
     /// Whether nothing is there yet but the plan.
     pub fn is_untouched(&self) -> bool {
-        let names = std::fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        names.into_iter().all(|name| BEFORE_ANY_WORK.iter().any(|ours| name == **ours))
+        let mut names = std::fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.all(|name| BEFORE_ANY_WORK.iter().any(|ours| name == **ours))
     }
 
     /// The directory, absolute.

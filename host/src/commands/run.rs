@@ -22,12 +22,16 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
     let (started, recipe) = (Instant::now(), &args.recipe);
     let config: Config = recipe::load(&recipe.file, &recipe.set)?;
     let placed = |error| recipe::locate(error, &recipe.file, &recipe.set);
-    progress.note("checking the recipe, and the files that it names");
+    let bar = progress.stage("check", 2, "steps");
+    bar.message("the files that the recipe names");
     let plan = plan::plan(config, recipe.file.parent().unwrap_or(Path::new(""))).map_err(placed)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.run.name));
     RunDir::try_out(&out)?;
     let device = recipe.device.device.open()?;
+    bar.advance(1);
+    bar.message("networks, policies and real images");
     let teacher = preflight(&plan, &device, progress).map_err(placed)?;
+    drop(bar);
     let work = Work {
         kept: Kept::begin(plan, &out)?,
         device_name: recipe.device.device,

@@ -7,7 +7,6 @@ use limbeck::plan::{plan_classifier, plan_generator};
 use limbeck::progress::Progress;
 use limbeck::run_dir::RunDir;
 use limbeck::{Error, Result, recipe, train_classifier, train_generator};
-
 use serde::de::DeserializeOwned;
 
 use super::kept::Kept;
@@ -41,7 +40,8 @@ fn planned<C: DeserializeOwned, P>(
 ) -> Result<P> {
     let recipe = &args.recipe;
     let config = recipe::load(&recipe.file, &recipe.set)?;
-    progress.note("checking the recipe, and the files that it names");
+    let bar = progress.stage("check", 1, "step");
+    bar.message("the files that the recipe names");
     let plan = plan(config, recipe.file.parent().unwrap_or(Path::new(""))).map_err(|error| placed(error, args))?;
     RunDir::try_out(&args.out)?;
     Ok(plan)

@@ -119,7 +119,7 @@ fn values_out_of_range_are_named() {
     insta::assert_snapshot!(complaint(&["synth.steps=0"]), @"`synth.steps` is 0, must be at least 1 and at most 10000");
     insta::assert_snapshot!(complaint(&["distill.temperature=nan"]), @"`distill.temperature` is NaN, must be more than 0 and at most 1000");
     insta::assert_snapshot!(complaint(&["select.keep=1.5"]), @"`select.keep` is 1.5, must be more than 0 and at most 1");
-    insta::assert_snapshot!(complaint(&["select.budget=7"]), @"`select.keep` and `select.budget` are both set: keep a share or a number, not both");
+    insta::assert_snapshot!(complaint(&["select.budget=7"]), @"`select.keep` and `select.budget` are both set: keep a share or a number, not both (`--set select.keep=` takes the share out)");
     insta::assert_snapshot!(complaint(&["distill.seeds=[1, 1]"]), @"`distill.seeds` has 1 twice: it would train the same student twice");
     insta::assert_snapshot!(complaint(&["run.name=../up"]), @"`run.name` is `../up`, must be 1 to 100 letters, digits, `-`, `_` or `.`, and not begin with `.`");
     insta::assert_snapshot!(complaint(&["distill.optimizer.warmup-epochs=9"]), @"`distill.optimizer.warmup-epochs` is 9, must be at least 0 and at most 2");

@@ -36,18 +36,19 @@ fn below<'i>(old: &mut DeValue<'i>, new: DeValue<'i>, depth: usize, name: &str, 
         _ => return Err(Error::input(format!("--set {raw}: `{name}` is a value, not a table of keys"))),
     };
     for (key, value) in new {
-        let part = key.get_ref().as_ref();
+        let part: &str = key.get_ref();
         let parts = parts(name, list);
-        let Some(at) = parts.iter().position(|known| known == part) else {
+        let found = parts.iter().position(|known| known == part).and_then(|at| list.get_mut(at));
+        let Some(old) = found else {
             let known = parts.join(", ");
             return Err(Error::input(format!("--set {raw}: `{name}` is a list without `{part}`: there are {known}")));
         };
         match depth {
-            2.. => below(list[at].get_mut(), value.into_inner(), depth - 1, part, set)?,
+            2.. => below(old.get_mut(), value.into_inner(), depth - 1, part, set)?,
             _ if set.takes_out => {
                 return Err(Error::input(format!("--set {raw}: give the whole list `{name}` without it instead")));
             }
-            _ => list[at] = value,
+            _ => *old = value,
         }
     }
     Ok(())
