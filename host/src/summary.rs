@@ -130,7 +130,11 @@ pub fn write(plan: &Plan, run: &RunDir, device: &str) -> Result<Summary> {
         rounds: figures_by_round(plan, run, &subsets)?,
         seconds: Times::read(run)?.seconds,
         policies: policies(plan, run, judgement.as_ref())?,
-        teacher_cache: run.read_json(CACHE_USE_FILE)?,
+        // Looking up can have taken more than asking would have.
+        teacher_cache: run.read_json(CACHE_USE_FILE)?.map(|used: CacheUse| {
+            let seconds_saved = used.seconds_saved.max(0.0);
+            CacheUse { seconds_saved, ..used }
+        }),
         hashes,
     };
     run.write_json("summary.json", &summary).context("summary")?;

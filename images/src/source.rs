@@ -10,6 +10,9 @@ use super::{Channels, Pixels, decode};
 /// The largest encoded image that is read, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
+/// Bytes of a header, and what files in a shard are filled up to a multiple of.
+const BLOCK: u64 = 512;
+
 /// How the names of images end.
 const KINDS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
@@ -22,6 +25,8 @@ pub enum SourceError {
     Classes { file: String, found: usize, classes: usize },
     #[error("`{file}`: no image in it; images end in .jpg, .jpeg, .png or .webp")]
     Empty { file: String },
+    #[error("`{file}`, byte {offset}: {reason}: copy the shard again, or leave it out")]
+    Damaged { file: String, offset: u64, reason: String },
     #[error("`{file}`, sample `{key}`: {reason}: repair the shard or leave it out")]
     Sample { file: String, key: String, reason: String },
     #[error("`{file}`, image `{key}`: it {reason}: replace it or take it out")]
@@ -134,8 +139,11 @@ fn index(path: &Path, file: usize, classes: usize) -> Result<Vec<Item>, SourceEr
     let length = shard.metadata().map_err(failed)?.len();
     let mut archive = tar::Archive::new(shard);
     let mut samples: BTreeMap<String, Parts> = BTreeMap::new();
+    // Where the next header is.
+    let mut next = 0;
     for entry in archive.entries_with_seek().map_err(failed)? {
-        let mut entry = entry.map_err(failed)?;
+        let mut entry = entry.map_err(|source| damaged(path, next, length, &source))?;
+        next = entry.raw_file_position().saturating_add(entry.size()).div_ceil(BLOCK).saturating_mul(BLOCK);
         if !entry.header().entry_type().is_file() {
             continue;
         }
@@ -171,6 +179,15 @@ fn index(path: &Path, file: usize, classes: usize) -> Result<Vec<Item>, SourceEr
     }
     items.sort_by_key(|item| item.offset);
     Ok(items)
+}
+
+/// A shard whose header at `offset` can't be read.
+fn damaged(path: &Path, offset: u64, length: u64, source: &std::io::Error) -> SourceError {
+    let reason = match length.saturating_sub(offset) {
+        left @ 0..BLOCK => format!("{left} bytes are left where a header of {BLOCK} begins, the shard is truncated"),
+        _ => source.to_string(),
+    };
+    SourceError::Damaged { file: shown(path), offset, reason }
 }
 
 /// Key and kind of a file in a shard: what is before and after the first point of its last part.

@@ -35,7 +35,7 @@ pub struct BenchBackendArgs {
     pub batch: u64,
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
     pub classes: u64,
-    /// Turns that are timed, after two that are not.
+    /// Turns that are timed, after two that are not; at least 5.
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u64).range(5..=1_000_000))]
     pub rounds: u64,
     /// Print one JSON object on one line.

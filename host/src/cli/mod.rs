@@ -43,7 +43,7 @@ pub enum Command {
     /// Write a run's summary.json and report.html.
     Report(StageArgs),
     /// Judge the drawn images: the teacher's accuracy on them and their Fréchet distance to real ones.
-    Fidelity(StageArgs),
+    Fidelity(FidelityArgs),
     /// Train a teacher or a generator on real images.
     #[command(subcommand)]
     Train(TrainCommand),
@@ -72,7 +72,8 @@ pub struct RecipeArgs {
     /// The recipe, a TOML file.
     #[arg(value_name = "RECIPE")]
     pub file: PathBuf,
-    /// Replace a value of the recipe, such as `--set distill.epochs=20`. Paths are relative to the recipe's folder.
+    /// Replace a value of the recipe, such as `--set distill.epochs=20`, or `--set train.epochs=20` of a training; without a
+    /// value the key is taken out. Paths are relative to the recipe's folder.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     #[command(flatten)]
@@ -120,6 +121,15 @@ pub struct StageArgs {
     pub run: PathBuf,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct FidelityArgs {
+    #[command(flatten)]
+    pub stage: StageArgs,
+    /// Print one JSON object on one line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

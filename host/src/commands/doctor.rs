@@ -1,10 +1,14 @@
 //! `limbeck doctor`: what this machine and this build can do, and what was built.
 
 use std::path::Path;
+use std::process::Command;
 
 use limbeck::Result;
 use limbeck::device::{DeviceName, cuda_built_in};
 use limbeck::progress::Progress;
+
+/// What policies are built for.
+const WASM: &str = "wasm32-wasip2";
 
 pub fn doctor(progress: &Progress) -> Result<()> {
     progress.data(format_args!("limbeck     {}", env!("CARGO_PKG_VERSION")));
@@ -12,12 +16,43 @@ pub fn doctor(progress: &Progress) -> Result<()> {
     progress.data(format_args!("processor   {}", processor_features().join(" ")));
     progress.data(format_args!("threads     {}", rayon::current_num_threads()));
     progress.data(format_args!("cuda        {}", cuda()));
-    for (kind, folder) in [("plugins", "dist/plugins"), ("policies", "dist/policies")] {
-        let names = file_names(Path::new(folder));
-        let shown = if names.is_empty() { format!("none in {folder}: `cargo xtask build`") } else { names.join(" ") };
+    progress.data(format_args!("free disk   {}", free_disk().unwrap_or_else(|| "unknown".into())));
+    let compiler = first_line("cc", &["--version"]).unwrap_or_else(|| "no `cc`: policies in C need one".into());
+    progress.data(format_args!("c compiler  {compiler}"));
+    progress.data(format_args!("wasm target {}", wasm_target()));
+    for (kind, folder, command) in
+        [("plugins", "dist/plugins", "backend list"), ("policies", "dist/policies", "policy list")]
+    {
+        let shown = match file_names(Path::new(folder)).len() {
+            0 => format!("none in {folder}: `cargo xtask build`"),
+            count => format!("{count} files in {folder}: `limbeck {command}` names them"),
+        };
         progress.data(format_args!("{kind:<11} {shown}"));
     }
     Ok(())
+}
+
+/// What a program says first, where there is such a program and it succeeds.
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
+}
+
+/// Of the file system of the current folder, as `df` tells it.
+fn free_disk() -> Option<String> {
+    let output = Command::new("df").args(["-Pk", "."]).output().ok()?;
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    let free: u64 = table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(format!("{:.1} GiB", free as f64 / f64::from(1 << 20)))
+}
+
+/// Whether policies in Rust can be built.
+fn wasm_target() -> String {
+    let folder = first_line("rustc", &["--print", "target-libdir", "--target", WASM]);
+    match folder {
+        Some(folder) if Path::new(&folder).is_dir() => WASM.to_owned(),
+        _ => format!("no {WASM}: `rustup target add {WASM}`, to build policies in Rust or C"),
+    }
 }
 
 /// Those features of the processor that make the arithmetic faster.

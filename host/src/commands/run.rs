@@ -7,6 +7,7 @@ use candle_core::Device;
 use limbeck::backend::{Classifier, open_teacher};
 use limbeck::config::Config;
 use limbeck::device::DeviceName;
+use limbeck::fidelity::Fidelity;
 use limbeck::plan::{self, Plan};
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::{Progress, duration};
@@ -15,7 +16,7 @@ use limbeck::{Error, Result, distill, eval, fidelity, measure, planning, recipe,
 
 use super::kept::Kept;
 use super::preflight::preflight;
-use crate::cli::{RunArgs, Stage, StageArgs};
+use crate::cli::{FidelityArgs, RunArgs, Stage, StageArgs};
 
 /// The whole way from a recipe, or what is left of it.
 pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
@@ -39,6 +40,10 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
         teacher: Some(teacher),
         progress,
     };
+    progress.note(format_args!(
+        "in {}; once interrupted, the same command goes on from there",
+        work.kept.run.path().display()
+    ));
     work.rounds(args.until)?;
     for stage in [Stage::Eval, Stage::Report].into_iter().filter(|stage| *stage <= args.until) {
         work.stage(stage, 0)?;
@@ -64,12 +69,27 @@ pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> 
     Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage, 0)
 }
 
-/// Figures of the drawn images, also on stdout as JSON.
-pub fn fidelity(args: &StageArgs, progress: &Progress) -> Result<()> {
-    let kept: Kept<Plan> = Kept::open(&args.run)?;
-    let teacher = open_teacher(&kept.plan.teacher, &args.device.device.open()?)?;
+/// Figures of the drawn images, in words or as JSON.
+pub fn fidelity(args: &FidelityArgs, progress: &Progress) -> Result<()> {
+    let kept: Kept<Plan> = Kept::open(&args.stage.run)?;
+    let teacher = open_teacher(&kept.plan.teacher, &args.stage.device.device.open()?)?;
     let fidelity = fidelity::run(&kept.plan, &kept.run, progress, teacher.as_ref())?;
-    progress.data(serde_json::to_string(&fidelity).map_err(|error| Error::failed(error.to_string()))?);
+    if args.json {
+        progress.data(serde_json::to_string(&fidelity).map_err(|error| Error::failed(error.to_string()))?);
+        return Ok(());
+    }
+    let Fidelity { images, teacher_accuracy, frechet_distance, frechet_real, real_images, .. } = fidelity;
+    let share = 100.0 * teacher_accuracy;
+    progress.data(format_args!("the teacher sees the class that was asked for in {share:.2} % of {images} drawn images"));
+    progress.data(format_args!("Fréchet distance to the real test images, in its features: {frechet_distance:.3}"));
+    if let Some(real) = frechet_real {
+        progress.data(format_args!("the same of {real_images} real training images: {real:.3}"));
+    }
+    if let Some(width) = teacher.info().features.filter(|&width| images <= 2 * width) {
+        progress.note(format_args!(
+            "{images} images say little of {width} features: draw several times as many before you compare distances"
+        ));
+    }
     Ok(())
 }
 

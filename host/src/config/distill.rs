@@ -15,7 +15,7 @@ pub struct DistillConfig {
     pub start: Option<PathBuf>,
     /// Passes over the kept images, 1 to 100000. Required.
     pub epochs: u32,
-    /// Images a step, 1 to 100000. Default 64.
+    /// Images a step, 1 to 100000. The last images of an epoch that don't fill a batch are left out of it. Default 64.
     #[serde(default = "default::batch")]
     pub batch: usize,
     /// Softens the teacher's and the student's logits, above 0 to 1000. Default 4.

@@ -29,7 +29,7 @@ pub struct ClassifierTrainConfig {
     pub start: Option<PathBuf>,
     /// Passes over the training images, 1 to 100000. Required.
     pub epochs: u32,
-    /// Images a step, 1 to 100000. Default 128.
+    /// Images a step, 1 to 100000. The last images of an epoch that don't fill a batch are left out of it. Default 128.
     #[serde(default = "default::batch")]
     pub batch: usize,
     /// Train on this many images, drawn by seed; 1 to all. Default: all. A weaker teacher comes from fewer.
@@ -71,7 +71,7 @@ pub struct GeneratorTrainConfig {
     pub start: Option<PathBuf>,
     /// Passes over the training images, 1 to 100000. Required.
     pub epochs: u32,
-    /// Images a step, 1 to 100000. Default 128.
+    /// Images a step, 1 to 100000. The last images of an epoch that don't fill a batch are left out of it. Default 128.
     #[serde(default = "default::batch")]
     pub batch: usize,
     /// Steps between resume points, 1 to 1000000. Default 200.

@@ -93,7 +93,12 @@ fn read_png(path: &Path) -> Result<Image> {
     if metadata.len() > MAX_FILE {
         return Err(bad_file(path, format!("has {} bytes, more than 128 MiB", metadata.len())));
     }
-    Image::from_png(&std::fs::read(path).map_err(refuse)?).map_err(|reason| bad_file(path, reason))
+    let bytes = std::fs::read(path).map_err(refuse)?;
+    if !bytes.starts_with(b"\x89PNG") {
+        let reason = "is not a PNG: take it out, or set `data.size` for JPEG, WebP and images of several sizes";
+        return Err(bad_file(path, reason));
+    }
+    Image::from_png(&bytes).map_err(|reason| bad_file(path, reason))
 }
 
 /// The first names of a list, for an error.

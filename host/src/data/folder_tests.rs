@@ -49,7 +49,7 @@ fn bad_folders_are_refused_by_name() {
     put(&dir, "dog/b.png", &image(3, 5, 4, 0).to_png().unwrap());
     refused(&dir, 2, "dog/b.png`: has 5x4 pixels, 3 channels, but");
     put(&dir, "dog/b.png", b"GIF89a");
-    refused(&dir, 2, "dog/b.png`: is not a whole PNG image");
+    refused(&dir, 2, "dog/b.png`: is not a PNG: take it out, or set `data.size`");
     put(&dir, "dog/b.png", &image(3, 4, 5, 0).to_png().unwrap()[..60]);
     refused(&dir, 2, "dog/b.png`: is not a whole PNG image");
     std::fs::remove_dir_all(dir.path().join("dog")).unwrap();

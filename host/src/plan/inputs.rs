@@ -111,8 +111,12 @@ fn file(key: &str, path: &Path, kind: Kind) -> Result<(String, u64)> {
         _ => Error::input(format!("`{key}`: can't read `{shown}`: {error}")),
     };
     let mut head = Vec::new();
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Error::input(format!("`{key}`: `{shown}` is no file: pipes and devices can't be read twice")));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let bytes = file.metadata().map_err(unreadable)?.len();
+    let bytes = metadata.len();
     file.take(16).read_to_end(&mut head).map_err(unreadable)?;
     let found = Magic::of(&head, bytes);
     if let Some(complaint) = mismatch(kind, found) {

@@ -29,6 +29,11 @@ pub(super) fn plugin(key: &str, wanted: Wanted, inputs: &mut Inputs) -> Result<P
                 "plugin `{shown}` is not pinned: set `{key}.sha256 = \"{actual}\"`, or `{key}.allow-unpinned = true` to load whatever is there"
             )));
         }
+        Some(pin) if pin.len() != 64 || !pin.chars().all(|digit| digit.is_ascii_hexdigit()) => {
+            return Err(Error::input(format!(
+                "`{key}.sha256` is `{pin}`, not a SHA-256: 64 hexadecimal digits, as `limbeck backend inspect` prints them"
+            )));
+        }
         Some(pin) if pin != actual => {
             return Err(Error::input(format!(
                 "plugin `{shown}` has the SHA-256 {actual}, but `{key}.sha256` is {pin}: it is another file than the recipe means; if it is the right one, change `{key}.sha256`"

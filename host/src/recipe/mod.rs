@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// Reads a recipe of type `T` from a file, with `key.path=value` overrides laid over it.
 pub fn load<T: DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<T> {
     let shown = path.display().to_string();
+    if path.is_dir() {
+        return Err(Error::input(format!("recipe `{shown}` is a folder: name a TOML file, such as recipes/mnist.toml")));
+    }
     let bytes = std::fs::read(path).map_err(|error| Error::input(format!("can't read recipe `{shown}`: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| Error::input(format!("recipe `{shown}` is not text in UTF-8")))?;
     parse(&text, &shown, overrides)

@@ -7,7 +7,7 @@ use super::flow::{self, Flow, Layers};
 use super::layers::{BatchNorm, Conv, Linear, Window};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::global_avg_pool;
-use crate::{Params, Result};
+use crate::{Error, Params, Result};
 
 /// What distinguishes one residual network from another.
 pub(super) struct Plan {
@@ -88,7 +88,8 @@ pub(super) struct ResNet {
 
 impl ResNet {
     pub fn new(shape: Shape, plan: &Plan, params: &Params) -> Result<Self> {
-        let conv1 = Conv::residual(shape.channels, plan.stem_width, plan.stem, &params.at("conv1"))?;
+        let conv1 = Conv::residual(shape.channels, plan.stem_width, plan.stem, &params.at("conv1"));
+        let conv1 = conv1.map_err(|error| of_another_size(error, shape.size))?;
         let bn1 = BatchNorm::new(plan.stem_width, &params.at("bn1"))?;
         let (mut blocks, mut inputs) = (Vec::new(), plan.stem_width);
         for (stage, &(count, width)) in plan.stages.iter().enumerate() {
@@ -102,6 +103,18 @@ impl ResNet {
         let stem = Stem { conv1, bn1, pool: plan.pool };
         let fc = Linear::new(inputs, shape.classes, &params.at(plan.names.classifier))?;
         Ok(Self { stem, blocks, fc })
+    }
+}
+
+/// Says of weights whose first convolution has another side that they are for larger or smaller images.
+fn of_another_size(error: Error, size: usize) -> Error {
+    let Error::WrongShape { expected, found, .. } = &error else { return error };
+    match (expected.as_slice(), found.as_slice()) {
+        ([.., 3, 3], [.., 7, 7]) => Error::Config(format!(
+            "the weights begin with a convolution of 7x7, for images of 64 pixels or more, and this network at {size} pixels \
+             with one of 3x3: set `size` to 64 or more (a teacher then enlarges its images: `input = {size}`)"
+        )),
+        _ => error,
     }
 }
 

@@ -64,7 +64,9 @@ fn headline(judgement: &Judgement) -> Option<Html> {
 /// How far the student is from the baseline and from the teacher.
 fn verdict(judgement: &Judgement, arm: &Arm) -> Html {
     let against = |other: f64, name: &str| {
-        let difference = arm.top1.mean - other;
+        // Of the figures as they are shown.
+        let shown = |share: f64| (1e4 * share).round() / 1e4;
+        let difference = shown(arm.top1.mean) - shown(other);
         html!("<li><b>{}</b> {}</li>", words::points(difference), format!("points against {name}"))
     };
     let real = judgement.arms.get("real").map(|real| against(real.top1.mean, "as many real images"));

@@ -14,7 +14,10 @@ const AT_AN_END: usize = 14;
 
 pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let arms = mean_weights(inputs);
-    let charts = arms.iter().filter_map(|(arm, weights)| chart(arm, weights)).collect::<Vec<_>>();
+    // The student first, as everywhere on the page.
+    let mut in_order: Vec<_> = arms.iter().collect();
+    in_order.sort_by_key(|(arm, _)| **arm != "synthetic");
+    let charts = in_order.into_iter().filter_map(|(arm, weights)| chart(arm, weights)).collect::<Vec<_>>();
     if charts.is_empty() {
         return None;
     }
@@ -42,8 +45,8 @@ fn mean_weights(inputs: &Inputs) -> BTreeMap<&str, BTreeMap<u64, f64>> {
 fn chart(arm: &str, weights: &BTreeMap<u64, f64>) -> Option<Html> {
     let values = weights.values().copied().collect::<Vec<_>>();
     let svg = histogram(&values, &[], ["images", ""], "mean weight", "Histogram of the mean weights of images.")?;
-    let remark = format!("{}; {}.", words::counted(values.len(), "image"), words::clipped(&arm_name(arm), 60));
-    Some(card("All weights", &remark, html!("{}{}", svg, figures(values))))
+    let remark = format!("All weights of {}.", words::counted(values.len(), "image"));
+    Some(card(&words::clipped(&arm_name(arm), 60), &remark, html!("{}{}", svg, figures(values))))
 }
 
 /// The ends and the middle, and how unequal the weights are.
