@@ -15,6 +15,7 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     synth::check(plan, &generator)?;
     let test = load(&plan.data, Split::Test)?;
     alike(plan, &generator, &test, "data.test")?;
+    distill::check_student(plan, &test, device)?;
     if plan.baseline.is_some() {
         alike(plan, &generator, &load(&plan.data, Split::Train)?, "data.train")?;
     }
@@ -23,7 +24,6 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     let teacher = open_teacher(&plan.teacher, device)?;
     select::check(plan, teacher.info(), progress)?;
     distill::check(plan, teacher.info(), &test).context("the generator's images")?;
-    distill::check_student(plan, &test, device)?;
     Ok(teacher)
 }
 

@@ -83,7 +83,7 @@ fn runs_that_are_none() {
 }
 
 /// The file of a generator with random weights.
-fn untrained_generator() -> Vec<u8> {
+pub fn untrained_generator() -> Vec<u8> {
     let model = DitConfig { size: 28, channels: 1, patch: 7, width: 16, depth: 1, heads: 2, classes: 10 };
     let params = Params::from_seed(5, &Device::Cpu);
     Dit::new(&model, &params).expect("a small network");

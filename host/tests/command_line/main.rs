@@ -2,5 +2,6 @@
 
 mod bad_files;
 mod bad_recipes;
+mod before_work;
 mod output;
 mod support;
