@@ -74,7 +74,8 @@ fn refuse_differences(keys: &[String], of_students: bool, out: &Path) -> Result<
     }
     let more = if keys.len() > SHOWN { format!(" and {} more", keys.len() - SHOWN) } else { String::new() };
     let shown = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    let copy = if of_students { " (copy its `plan.toml` and `pool` there first, and nothing is drawn again)" } else { "" };
+    let copy =
+        if of_students { " (copy its `plan.toml` and `pool` there first, and nothing is drawn again)" } else { "" };
     Err(Error::input(format!(
         "`{}` was made from another recipe, the difference is in {shown}{more}: choose another directory with --out, or remove \
          this one{copy}",

@@ -80,7 +80,8 @@ pub fn fidelity(args: &FidelityArgs, progress: &Progress) -> Result<()> {
     }
     let Fidelity { images, teacher_accuracy, frechet_distance, frechet_real, real_images, .. } = fidelity;
     let share = 100.0 * teacher_accuracy;
-    progress.data(format_args!("the teacher sees the class that was asked for in {share:.2} % of {images} drawn images"));
+    progress
+        .data(format_args!("the teacher sees the class that was asked for in {share:.2} % of {images} drawn images"));
     progress.data(format_args!("Fréchet distance to the real test images, in its features: {frechet_distance:.3}"));
     if let Some(real) = frechet_real {
         progress.data(format_args!("the same of {real_images} real training images: {real:.3}"));

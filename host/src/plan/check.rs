@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
 use super::{
-    AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossKind, LossPlan, OptimizerKind, OptimizerPlan, Plan,
-    RoundsPlan, Sampler, Schedule, SynthPlan, TemperatureUnit,
+    AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossKind, LossPlan, OptimizerKind, OptimizerPlan,
+    Plan, RoundsPlan, Sampler, Schedule, SynthPlan, TemperatureUnit,
 };
 use crate::{Error, Result};
 
@@ -38,7 +38,9 @@ fn idle(name: &str, set_in_vain: bool, key: &str, value: &str) -> Result<()> {
         return Ok(());
     }
     let table = name.rsplit_once('.').map_or("", |(table, _)| table);
-    Err(Error::input(format!("`{name}` has an effect only with `{table}.{key} = \"{value}\"`: set that, or take it out")))
+    Err(Error::input(format!(
+        "`{name}` has an effect only with `{table}.{key} = \"{value}\"`: set that, or take it out"
+    )))
 }
 
 /// Names become folder names.

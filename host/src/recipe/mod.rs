@@ -17,7 +17,9 @@ use crate::{Error, Result};
 pub fn load<T: DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<T> {
     let shown = path.display().to_string();
     if path.is_dir() {
-        return Err(Error::input(format!("recipe `{shown}` is a folder: name a TOML file, such as recipes/mnist.toml")));
+        return Err(Error::input(format!(
+            "recipe `{shown}` is a folder: name a TOML file, such as recipes/mnist.toml"
+        )));
     }
     let bytes = std::fs::read(path).map_err(|error| Error::input(format!("can't read recipe `{shown}`: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| Error::input(format!("recipe `{shown}` is not text in UTF-8")))?;
@@ -237,8 +239,11 @@ mod tests {
     #[test]
     fn tables_of_a_list_are_overridden_by_name_or_place() {
         let (before, rest) = RECIPE.split_once("[teacher]").unwrap();
-        let after = rest[rest.find("[select]").unwrap()..].replace("policy = \"filter.wasm\"\nkeep = 0.5", "chain = [{ policy = \"a\" }, { policy = \"b\" }]");
-        let text = format!("{before}[[teacher]]\nname = \"strong\"\nplugin = \"a.so\"\n[[teacher]]\nplugin = \"b.so\"\n{after}");
+        let after = rest[rest.find("[select]").unwrap()..]
+            .replace("policy = \"filter.wasm\"\nkeep = 0.5", "chain = [{ policy = \"a\" }, { policy = \"b\" }]");
+        let text = format!(
+            "{before}[[teacher]]\nname = \"strong\"\nplugin = \"a.so\"\n[[teacher]]\nplugin = \"b.so\"\n{after}"
+        );
         let with = |sets: &[&str]| {
             let sets: Vec<_> = sets.iter().map(|&set| set.to_owned()).collect();
             parse::<Config>(&text, "x.toml", &sets)
@@ -248,7 +253,10 @@ mod tests {
         assert_eq!(teachers[0].weights.as_deref(), Some(Path::new("w")));
         assert_eq!((teachers[1].name.as_deref(), config.select.chain[1].keep), (Some("x"), Some(0.25)));
         let says = |set: &str| with(&[set]).unwrap_err().to_string();
-        assert_eq!(says("teacher.0.name=x"), "--set teacher.0.name=x: `teacher` is a list without `0`: there are strong, 2");
+        assert_eq!(
+            says("teacher.0.name=x"),
+            "--set teacher.0.name=x: `teacher` is a list without `0`: there are strong, 2"
+        );
         assert_eq!(says("select.chain.1="), "--set select.chain.1=: give the whole list `chain` without it instead");
     }
 

@@ -25,11 +25,7 @@ const ENOUGH_TICKS: f64 = 10.0;
 const TICK: f64 = 0.01;
 
 pub(super) fn under_load(subject: &Subject<'_>) -> Vec<Finding> {
-    vec![
-        subject.try_out(THREADS, threads),
-        subject.try_out(INSTANCES, instances),
-        subject.try_out(BUDGET, budget),
-    ]
+    vec![subject.try_out(THREADS, threads), subject.try_out(INSTANCES, instances), subject.try_out(BUDGET, budget)]
 }
 
 /// Four threads ask about different rows; what each hears must be what one thread alone would hear.

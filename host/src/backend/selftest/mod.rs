@@ -76,9 +76,17 @@ pub struct Speed {
 #[derive(Clone, Copy, Debug)]
 pub enum Told<'a> {
     /// The plugin is loaded and has an instance on this device; so many findings and speeds are to come at most.
-    Opened { plugin: &'a Inspection, description: &'a Description, device: &'a str, steps: u64 },
+    Opened {
+        plugin: &'a Inspection,
+        description: &'a Description,
+        device: &'a str,
+        steps: u64,
+    },
     /// This is about to be tried.
-    Trying { operation: &'static str, test: &'static str },
+    Trying {
+        operation: &'static str,
+        test: &'static str,
+    },
     Found(&'a Finding),
     Measured(&'a Speed),
 }
