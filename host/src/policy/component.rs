@@ -135,7 +135,7 @@ impl Policy {
         let role = wanted.iter().find(|role| self.roles.contains(role)).copied();
         role.ok_or_else(|| PolicyError::WrongRole {
             path: self.path.clone(),
-            wanted: wanted[0],
+            wanted: wanted.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or a "),
             found: self.roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(" and "),
         })
     }

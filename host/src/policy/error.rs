@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Found, Role};
+use super::Found;
 
 /// The result of anything that touches a policy.
 pub type Result<T> = std::result::Result<T, PolicyError>;
@@ -23,7 +23,7 @@ pub enum PolicyError {
     #[error("policy `{}` speaks version {found} of the policy interface, this host speaks {}: rebuild it with limbeck-policy {}", path.display(), super::component::VERSION, super::component::VERSION)]
     WrongVersion { path: PathBuf, found: String },
     #[error("policy `{}` is a {found}, and the recipe names it where a {wanted} belongs", path.display())]
-    WrongRole { path: PathBuf, wanted: Role, found: String },
+    WrongRole { path: PathBuf, wanted: String, found: String },
     #[error("policy `{}` imports `{import}`, which no host gives to a policy: {remedy}", path.display())]
     UnknownImport { path: PathBuf, import: String, remedy: &'static str },
     #[error("policy `{}` doesn't fit the policy interface {}: {reason}; rebuild it against the same version", path.display(), super::component::VERSION)]

@@ -83,6 +83,9 @@ impl Settings {
             Some(network) => network,
             None => told()?.network.to_owned(),
         };
+        if network == "dit" {
+            return Err(Error::new("it is a generator: name it as `generator.weights`, and a classifier's weights here"));
+        }
         let channels = number(config.channels, "channels", entry, &|| Some(told().ok()?.channels))?;
         let classes = number(config.classes, "classes", entry, &|| Some(told().ok()?.classes))?;
         let size = number(config.size, "size", entry, &|| Some(told().ok()?.size))?;
