@@ -214,7 +214,9 @@ impl Bar {
         let took = duration(state.started.elapsed());
         let found = if state.found == 0 { String::new() } else { format!(", {} found", state.found) };
         let Inner { name, unit, .. } = &*self.inner;
-        format!("{name}: {} {unit} in {took}{found}{}", state.done - state.found, state.shown_message())
+        let done = state.done - state.found;
+        let unit = if done == 1 { unit.trim_end_matches('s') } else { *unit };
+        format!("{name}: {done} {unit} in {took}{found}{}", state.shown_message())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -84,7 +84,9 @@ impl Settings {
             None => told()?.network.to_owned(),
         };
         if network == "dit" {
-            return Err(Error::new("it is a generator: name it as `generator.weights`, and a classifier's weights here"));
+            return Err(Error::new(
+                "it is a generator: name it as `generator.weights`, and a classifier's weights here",
+            ));
         }
         let channels = number(config.channels, "channels", entry, &|| Some(told().ok()?.channels))?;
         let classes = number(config.classes, "classes", entry, &|| Some(told().ok()?.classes))?;
