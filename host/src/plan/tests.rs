@@ -111,7 +111,7 @@ fn wrong_files_are_named_with_the_remedy() {
 #[test]
 fn pins_are_checked() {
     insta::assert_snapshot!(complaint(&["teacher.allow-unpinned=false"]), @r#"plugin `[dir]/libteacher.so` is not pinned: set `teacher.sha256 = "3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359"`, or `teacher.allow-unpinned = true` to load whatever is there"#);
-    insta::assert_snapshot!(complaint(&["teacher.sha256=00ff"]), @"plugin `[dir]/libteacher.so` has the SHA-256 3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359, but `teacher.sha256` is 00ff: it is another file than the recipe means; if it is the right one, change `teacher.sha256`");
+    insta::assert_snapshot!(complaint(&["teacher.sha256=00ff"]), @"`teacher.sha256` is `00ff`, not a SHA-256: 64 hexadecimal digits, as `limbeck backend inspect` prints them");
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_generator_is_weights_or_a_plugin() {
     insta::assert_snapshot!(complaint(&["generator={}"]), @"missing key `generator.weights`: the network that draws is in it");
     insta::assert_snapshot!(complaint(&["generator.sha256=abc"]), @"`generator.sha256` is for a plugin: name one as `generator.plugin`, or leave it out");
     insta::assert_snapshot!(complaint(&["generator.plugin=libteacher.so"]), @r#"plugin `[dir]/libteacher.so` is not pinned: set `generator.sha256 = "3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359"`, or `generator.allow-unpinned = true` to load whatever is there"#);
-    insta::assert_snapshot!(complaint(&["generator.plugin=libteacher.so", "generator.sha256=abc"]), @"plugin `[dir]/libteacher.so` has the SHA-256 3bdbb4fe8397cd2b842430b39ccff01a8663c751945ef5e9a09e267fb8b1d359, but `generator.sha256` is abc: it is another file than the recipe means; if it is the right one, change `generator.sha256`");
+    insta::assert_snapshot!(complaint(&["generator.plugin=libteacher.so", "generator.sha256=abc"]), @"`generator.sha256` is `abc`, not a SHA-256: 64 hexadecimal digits, as `limbeck backend inspect` prints them");
     insta::assert_snapshot!(complaint(&["generator.plugin=filter.wasm"]), @"`generator.plugin`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
     insta::assert_snapshot!(complaint(&["generator.plugin=libteacher.so", "generator.schedule=linear"]), @"missing key `generator.train-steps`: `generator.schedule` says only half of it");
 }

@@ -104,7 +104,7 @@ fn start(plan: &Plan, link: &Link<'_>, source: &Source, progress: &Progress) -> 
 
 /// The key of the recipe that would give a column which is not there.
 fn remedy(column: &str, source: &Source) -> Option<&'static str> {
-    let given = |prefix: &str| source.given.iter().any(|column| column.name.starts_with(prefix));
+    let given = |prefix: &str| source.given.iter().any(|column| column.name().starts_with(prefix));
     if is_of_student(column) && source.student.is_none() {
         Some(": set `select.student` to a finished student")
     } else if column.starts_with("history.") && !given("history.") {

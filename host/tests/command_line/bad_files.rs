@@ -17,20 +17,20 @@ fn missing_files() {
         std::fs::remove_file(place.path().join(name)).expect("it was there");
         place.refused(&["run", "recipe.toml"])
     };
-    insta::assert_snapshot!(gone("dit.safetensors"), @"exit 2: error: `generator.weights`: no file `[dir]/dit.safetensors`: paths are relative to the recipe's folder");
-    insta::assert_snapshot!(gone("libteacher.so"), @"exit 2: error: `teacher.plugin`: no file `[dir]/libteacher.so`: paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`");
-    insta::assert_snapshot!(gone("filter.wasm"), @"exit 2: error: `select.policy`: no file `[dir]/filter.wasm`: paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`");
-    insta::assert_snapshot!(gone("test-images"), @"exit 2: error: `data.test.images`: no file `[dir]/test-images`: paths are relative to the recipe's folder");
+    insta::assert_snapshot!(gone("dit.safetensors"), @"exit 2: error: `generator.weights` at recipe.toml:10:11: no file `[dir]/dit.safetensors`: paths are relative to the recipe's folder");
+    insta::assert_snapshot!(gone("libteacher.so"), @"exit 2: error: `teacher.plugin` at recipe.toml:18:10: no file `[dir]/libteacher.so`: paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`");
+    insta::assert_snapshot!(gone("filter.wasm"), @"exit 2: error: `select.policy` at recipe.toml:22:10: no file `[dir]/filter.wasm`: paths are relative to the recipe's folder, and what is in dist/ is built by `cargo xtask build`");
+    insta::assert_snapshot!(gone("test-images"), @"exit 2: error: `data.test.images` at recipe.toml:7:19: no file `[dir]/test-images`: paths are relative to the recipe's folder");
 }
 
 #[test]
 fn files_of_another_kind() {
     let set = |set: &str| Place::new().refused(&["run", "recipe.toml", "--set", set]);
-    insta::assert_snapshot!(set("teacher.plugin=filter.wasm"), @"exit 2: error: `teacher.plugin`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
-    insta::assert_snapshot!(set("select.policy=libteacher.so"), @"exit 2: error: `select.policy`: `[dir]/libteacher.so` is a dynamic library, a plugin; a policy, which is a WebAssembly component, belongs here (plugins go to `teacher.plugin`)");
-    insta::assert_snapshot!(set("distill.weigher={ policy = \"dit.safetensors\" }"), @"exit 2: error: `distill.weigher.policy`: `[dir]/dit.safetensors` is a safetensors file; a policy, which is a WebAssembly component, belongs here");
-    insta::assert_snapshot!(set("generator.weights=recipe.toml"), @"exit 2: error: `generator.weights`: `[dir]/recipe.toml` is of an unknown kind; weights in a safetensors file belong here");
-    insta::assert_snapshot!(set("generator.weights=."), @"exit 2: error: `generator.weights`: `[dir]` is a folder, not a file");
+    insta::assert_snapshot!(set("teacher.plugin=filter.wasm"), @"exit 2: error: `teacher.plugin` in `--set teacher.plugin=filter.wasm`: `[dir]/filter.wasm` is a WebAssembly component, a policy; a plugin, which is a dynamic library, belongs here (policies go to `select.policy` and `distill.weigher.policy`)");
+    insta::assert_snapshot!(set("select.policy=libteacher.so"), @"exit 2: error: `select.policy` in `--set select.policy=libteacher.so`: `[dir]/libteacher.so` is a dynamic library, a plugin; a policy, which is a WebAssembly component, belongs here (plugins go to `teacher.plugin`)");
+    insta::assert_snapshot!(set("distill.weigher={ policy = \"dit.safetensors\" }"), @r#"exit 2: error: `distill.weigher.policy` in `--set distill.weigher={ policy = "dit.safetensors" }`: `[dir]/dit.safetensors` is a safetensors file; a policy, which is a WebAssembly component, belongs here"#);
+    insta::assert_snapshot!(set("generator.weights=recipe.toml"), @"exit 2: error: `generator.weights` in `--set generator.weights=recipe.toml`: `[dir]/recipe.toml` is of an unknown kind; weights in a safetensors file belong here");
+    insta::assert_snapshot!(set("generator.weights=."), @"exit 2: error: `generator.weights` in `--set generator.weights=.`: `[dir]` is a folder, not a file");
 }
 
 #[test]

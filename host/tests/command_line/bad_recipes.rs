@@ -43,11 +43,11 @@ fn wrong_types() {
 
 #[test]
 fn values_out_of_range() {
-    insta::assert_snapshot!(with("images = 40", "images = 0"), @"exit 2: error: `synth.images` is 0, must be at least 1 and at most 10000000");
-    insta::assert_snapshot!(with("guidance = 2.0", "guidance = -1.0"), @"exit 2: error: `synth.guidance` is -1, must be at least 0 and at most 100");
-    insta::assert_snapshot!(with("epochs = 2", "epochs = 0"), @"exit 2: error: `distill.epochs` is 0, must be at least 1 and at most 100000");
-    insta::assert_snapshot!(set("distill.temperature=0"), @"exit 2: error: `distill.temperature` is 0, must be more than 0 and at most 1000");
-    insta::assert_snapshot!(set("run.name=a/b"), @"exit 2: error: `run.name` is `a/b`, must be 1 to 100 letters, digits, `-`, `_` or `.`, and not begin with `.`");
+    insta::assert_snapshot!(with("images = 40", "images = 0"), @"exit 2: error: `synth.images` at recipe.toml:13:10 is 0, must be at least 1 and at most 10000000");
+    insta::assert_snapshot!(with("guidance = 2.0", "guidance = -1.0"), @"exit 2: error: `synth.guidance` at recipe.toml:14:12 is -1, must be at least 0 and at most 100");
+    insta::assert_snapshot!(with("epochs = 2", "epochs = 0"), @"exit 2: error: `distill.epochs` at recipe.toml:26:10 is 0, must be at least 1 and at most 100000");
+    insta::assert_snapshot!(set("distill.temperature=0"), @"exit 2: error: `distill.temperature` in `--set distill.temperature=0` is 0, must be more than 0 and at most 1000");
+    insta::assert_snapshot!(set("run.name=a/b"), @"exit 2: error: `run.name` in `--set run.name=a/b` is `a/b`, must be 1 to 100 letters, digits, `-`, `_` or `.`, and not begin with `.`");
     insta::assert_snapshot!(set("run.seed=-1"), @"exit 2: error: wrong value for `run.seed` in `--set run.seed=-1`: expected a whole number, 0 or more, found integer `-1`");
 }
 
@@ -60,7 +60,7 @@ fn no_toml() {
     place.put("recipe.toml", b"\xff\xfe");
     insta::assert_snapshot!(place.refused(&["run", "recipe.toml"]), @"exit 2: error: recipe `recipe.toml` is not text in UTF-8");
     insta::assert_snapshot!(place.refused(&["run", "none.toml"]), @"exit 2: error: can't read recipe `none.toml`: No such file or directory (os error 2)");
-    insta::assert_snapshot!(place.refused(&["run", "."]), @"exit 2: error: can't read recipe `.`: Is a directory (os error 21)");
+    insta::assert_snapshot!(place.refused(&["run", "."]), @"exit 2: error: recipe `.` is a folder: name a TOML file, such as recipes/mnist.toml");
 }
 
 #[test]

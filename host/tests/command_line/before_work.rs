@@ -20,10 +20,10 @@ fn students() {
     put_digits(&place, "test", 2);
     place.put("dit.safetensors", untrained_generator());
     let set = |set: &str| place.refused(&["run", "recipe.toml", "--set", set]);
-    insta::assert_snapshot!(set("distill.student=resnet19"), @"");
-    insta::assert_snapshot!(set("distill.student=vit_b_16"), @"");
-    insta::assert_snapshot!(set("distill.start=dit.safetensors"), @"");
-    insta::assert_snapshot!(set("distill.start=test-images"), @"");
+    insta::assert_snapshot!(set("distill.student=resnet19"), @"exit 2: error: `distill.student` in `--set distill.student=resnet19`: there is no network `resnet19`, did you mean `resnet14`? There are mlp, lenet5, lenet5-half, resnet8, resnet8-half, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4, cifar-resnet18, cifar-resnet34, cifar-resnet50, wrn-16-1, wrn-16-2, wrn-40-1, wrn-40-2, cifar-vgg8, cifar-vgg11, cifar-vgg13, cifar-vgg16, cifar-vgg19, resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, vgg11, vgg13, vgg16, vgg19, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn, mobilenet_v2, shufflenet_v2_x1_0, efficientnet_b0, vit_b_16, convnext_tiny");
+    insta::assert_snapshot!(set("distill.student=vit_b_16"), @"exit 2: error: `distill.student` in `--set distill.student=vit_b_16`: vit_b_16 takes images of a multiple of 16 px, not 28");
+    insta::assert_snapshot!(set("distill.start=dit.safetensors"), @"exit 2: error: `distill.start` in `--set distill.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is of another architecture");
+    insta::assert_snapshot!(set("distill.start=test-images"), @"exit 2: error: `distill.start` in `--set distill.start=test-images`: `[dir]/test-images` is not a readable safetensors file: header too large");
 }
 
 const TRAINING: &str = r#"[train]
@@ -43,26 +43,26 @@ fn trainings() {
     put_digits(&place, "train", 6);
     place.put("training.toml", TRAINING);
     let set = |set: &str| place.refused(&["train", "classifier", "training.toml", "--out", "out", "--set", set]);
-    insta::assert_snapshot!(set("train.network=lenet6"), @"");
-    insta::assert_snapshot!(set("data.classes=1"), @"");
-    insta::assert_snapshot!(set("train.images=7"), @"");
-    insta::assert_snapshot!(set("train.start=dit.safetensors"), @"");
-    insta::assert_snapshot!(set("data.train.labels=train-images"), @"");
+    insta::assert_snapshot!(set("train.network=lenet6"), @"exit 2: error: `train.network` in `--set train.network=lenet6`: there is no network `lenet6`, did you mean `lenet5`? There are mlp, lenet5, lenet5-half, resnet8, resnet8-half, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4, cifar-resnet18, cifar-resnet34, cifar-resnet50, wrn-16-1, wrn-16-2, wrn-40-1, wrn-40-2, cifar-vgg8, cifar-vgg11, cifar-vgg13, cifar-vgg16, cifar-vgg19, resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, vgg11, vgg13, vgg16, vgg19, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn, mobilenet_v2, shufflenet_v2_x1_0, efficientnet_b0, vit_b_16, convnext_tiny");
+    insta::assert_snapshot!(set("data.classes=1"), @"exit 2: error: `data.classes` in `--set data.classes=1` is 1, must be at least 2 and at most 100000");
+    insta::assert_snapshot!(set("train.images=7"), @"exit 2: error: `train.images` in `--set train.images=7` is 7, but there are 6 training images");
+    insta::assert_snapshot!(set("train.start=dit.safetensors"), @"exit 2: error: `train.start` in `--set train.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is of another architecture");
+    insta::assert_snapshot!(set("data.train.labels=train-images"), @"exit 2: error: `[dir]/train-images`, byte 0: the magic number is 0x00000803, not 0x00000801: this is a file of images: are `images` and `labels` swapped in the recipe?");
 }
 
 #[test]
 fn keys_without_an_effect() {
     let set = |set: &str| Place::new().refused(&["run", "recipe.toml", "--set", set]);
-    insta::assert_snapshot!(set("synth.eta=0.5"), @"");
-    insta::assert_snapshot!(set("distill.optimizer={ nesterov = true }"), @"");
-    insta::assert_snapshot!(set("distill.optimizer={ milestones = [1] }"), @"");
-    insta::assert_snapshot!(set("distill.loss={ dkd-beta = 2.0 }"), @"");
+    insta::assert_snapshot!(set("synth.eta=0.5"), @r#"exit 2: error: `synth.eta` in `--set synth.eta=0.5` has an effect only with `synth.sampler = "ddim"`: set that, or take it out"#);
+    insta::assert_snapshot!(set("distill.optimizer={ nesterov = true }"), @r#"exit 2: error: `distill.optimizer.nesterov` in `--set distill.optimizer={ nesterov = true }` has an effect only with `distill.optimizer.kind = "sgd"`: set that, or take it out"#);
+    insta::assert_snapshot!(set("distill.optimizer={ milestones = [1] }"), @r#"exit 2: error: `distill.optimizer.milestones` in `--set distill.optimizer={ milestones = [1] }` has an effect only with `distill.optimizer.schedule = "step"`: set that, or take it out"#);
+    insta::assert_snapshot!(set("distill.loss={ dkd-beta = 2.0 }"), @r#"exit 2: error: `distill.loss.dkd-beta` in `--set distill.loss={ dkd-beta = 2.0 }` has an effect only with `distill.loss.kind = "dkd"`: set that, or take it out"#);
 }
 
 #[test]
 fn directories_of_others() {
     let place = Place::new();
-    insta::assert_snapshot!(place.refused(&["run", "recipe.toml", "--out", "."]), @"");
+    insta::assert_snapshot!(place.refused(&["run", "recipe.toml", "--out", "."]), @"exit 2: error: output directory `.` holds other files, such as `dit.safetensors`: choose an empty or new directory with --out");
 }
 
 /// A full disk behind stdout is a failure, whatever the command had to say.
@@ -74,7 +74,7 @@ fn data_that_cannot_be_written() {
         let script = format!(r#"exec "$0" {arguments} > /dev/full"#);
         place.refused_by(Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_limbeck")]))
     };
-    insta::assert_snapshot!(told("doctor"), @"");
-    insta::assert_snapshot!(told("--help"), @"");
-    insta::assert_snapshot!(told("--version"), @"");
+    insta::assert_snapshot!(told("doctor"), @"exit 1: error: can't write to stdout: No space left on device (os error 28)");
+    insta::assert_snapshot!(told("--help"), @"exit 1: error: can't write: No space left on device (os error 28)");
+    insta::assert_snapshot!(told("--version"), @"exit 1: error: can't write: No space left on device (os error 28)");
 }
