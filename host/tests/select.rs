@@ -224,13 +224,15 @@ fn faults_of_the_recipe_are_wrong_input() {
         error => panic!("{error:?}"),
     };
     let mut trial = Trial::new(Some("confidence"));
-    assert!(complaint(&trial).contains("is a weigher, and the recipe names it where a scorer belongs"));
+    assert!(complaint(&trial).contains("is a weigher, and the recipe names it where a scorer or a selector belongs"));
     trial.plan.select.policy = Some(component("teacher-filter"));
     trial.configure(r#"{"top": 11}"#);
     assert!(complaint(&trial).contains("`top` is 11, expected 1 to 10"));
     trial.plan.data.classes = 12;
     trial.plan.inputs.get_mut("teacher.weights").unwrap().sha256 = "0".repeat(64);
     assert!(complaint(&trial).contains("teacher `by-heart` tells 10 classes apart, `data.classes` is 12"));
+    let trial = Trial::new(Some("disagreement"));
+    assert!(complaint(&trial).contains("set `select.student` to a finished student"));
 }
 
 #[test]
