@@ -11,6 +11,7 @@ pub mod parallel;
 pub mod params;
 pub mod preprocess;
 pub mod process;
+pub mod testing;
 pub mod torch;
 pub mod weights;
 

@@ -31,15 +31,9 @@ fn assert_close(what: &str, found: &Tensor, expected: &Tensor) {
     assert!(worst <= TOLERANCE * scale, "{what}: off by {worst}, largest element {scale}");
 }
 
-fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::Cpu];
-    devices.extend(Device::new_cuda(0).ok());
-    devices
-}
-
 #[test]
 fn output_and_gradients_agree_with_diffusers() {
-    for device in devices() {
+    for device in limbeck_models::testing::devices() {
         agrees_with_diffusers(&device);
     }
     without_kernels(|| agrees_with_diffusers(&Device::Cpu));

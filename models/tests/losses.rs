@@ -58,7 +58,7 @@ fn loss(
 
 /// On the CPU, and on the first CUDA device where one is compiled in and present.
 fn agrees(name: &str, inputs: (&str, &str)) {
-    std::iter::once(Device::Cpu).chain(Device::new_cuda(0).ok()).for_each(|device| agrees_on(&device, name, inputs));
+    limbeck_models::testing::devices().iter().for_each(|device| agrees_on(device, name, inputs));
 }
 
 fn agrees_on(device: &Device, name: &str, inputs: (&str, &str)) {

@@ -62,7 +62,7 @@ fn plain(rule: Rule) -> Settings {
 fn agrees(case: &str, settings: Settings, schedule: &Schedule, warmup: u64) {
     agrees_on(&Device::Cpu, case, settings, schedule, warmup);
     without_kernels(|| agrees_on(&Device::Cpu, case, settings, schedule, warmup));
-    Device::new_cuda(0).iter().for_each(|device| agrees_on(device, case, settings, schedule, warmup));
+    limbeck_models::testing::cuda().iter().for_each(|device| agrees_on(device, case, settings, schedule, warmup));
 }
 
 /// Does all steps of a case, at each with a fresh updater that goes on from the state of the one before.

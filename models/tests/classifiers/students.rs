@@ -153,7 +153,7 @@ fn every_family_takes_the_same_step_on_every_device() {
             }
         };
         without_kernels(|| agree(&Device::Cpu));
-        Device::new_cuda(0).iter().for_each(agree);
+        limbeck_models::testing::cuda().iter().for_each(agree);
     }
 }
 

@@ -19,18 +19,12 @@ macro_rules! on_each_device {
     ($($name:ident),* $(,)?) => { $(
         #[test]
         fn $name() {
-            for device in $crate::devices() {
+            for device in limbeck_models::testing::devices() {
                 super::$name(&device);
             }
             limbeck_models::ops::cpu::without_kernels(|| super::$name(&candle_core::Device::Cpu));
         }
     )* };
-}
-
-fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::Cpu];
-    devices.extend(Device::new_cuda(0).ok());
-    devices
 }
 
 /// Standard normal numbers, the same for the same seed and shape.

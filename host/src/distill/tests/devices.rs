@@ -28,5 +28,5 @@ fn every_device_distils_alike() {
         }
     };
     without_kernels(|| agree(&Device::Cpu));
-    Device::new_cuda(0).iter().for_each(agree);
+    limbeck_models::testing::cuda().iter().for_each(agree);
 }

@@ -56,11 +56,6 @@ mod tests {
     use super::super::settings::Config;
     use super::*;
 
-    /// The first CUDA device beside the CPU, where one is compiled in and present.
-    fn devices() -> Vec<Device> {
-        std::iter::once(Device::Cpu).chain(Device::new_cuda(0).ok()).collect()
-    }
-
     #[test]
     fn tensors_and_numbers_are_prepared_alike() {
         for (size, input, resize, interpolation) in [
@@ -80,7 +75,7 @@ mod tests {
             // Hard edges, over which the cubic shoots.
             let pixels: Vec<f32> = (0..2 * 3 * input * input).map(|at| ((at * 7919 % 13) / 6) as f32 / 2.0).collect();
             let expected = settings.prepare(&pixels);
-            for device in devices() {
+            for device in limbeck_models::testing::devices() {
                 let images = Tensor::from_slice(&pixels, (2, 3, input, input), &device).unwrap();
                 let found = Prepare::new(&settings, &device).unwrap().run(&images).unwrap();
                 assert_eq!(found.dims(), [2, 3, size, size]);
