@@ -34,7 +34,9 @@ pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device, roun
             missing.push(shard);
         }
     }
-    if !missing.is_empty() {
+    if missing.is_empty() {
+        progress.note("synth: done before");
+    } else {
         let draws = Draws::of(plan, run, round)?;
         let artist = Artist::new(plan, progress, device, round)?;
         let done: usize = images - missing.iter().map(|&shard| count(shard)).sum::<usize>();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -30,7 +30,14 @@ impl PluginFile {
                 "plugin `{shown}` is not an absolute path: name the file, not a library"
             )));
         }
-        let kind = std::fs::metadata(path).map_err(|why| Error::input(format!("plugin `{shown}`: {why}")))?;
+        let kind = std::fs::metadata(path).map_err(|why| {
+            let remedy = if why.kind() == ErrorKind::NotFound {
+                ": `limbeck backend list FOLDER` names those in a folder"
+            } else {
+                ""
+            };
+            Error::input(format!("plugin `{shown}`: {why}{remedy}"))
+        })?;
         if !kind.is_file() {
             return Err(Error::input(format!("plugin `{shown}` is not a file: name the shared library itself")));
         }
@@ -73,7 +80,17 @@ impl PluginFile {
         if let Some(known) = loaded.get(&self.sha256) {
             return Ok(&known.library);
         }
-        let library = self.open().map_err(|why| Error::input(format!("plugin `{}`: {why}", self.path.display())))?;
+        let library = self.open().map_err(|why| {
+            let shown = self.path.display().to_string();
+            // The loader begins with the name of the file.
+            let why = why.replace(&format!("{shown}: "), "");
+            let remedy = if why.contains("position-independent executable") {
+                ": it is a program, link it with `-shared`"
+            } else {
+                ""
+            };
+            Error::input(format!("plugin `{shown}`: {why}{remedy}"))
+        })?;
         // Leaked on purpose: Rust libraries with thread-locals can't be unloaded.
         let library: &'static Loaded = Box::leak(Box::new(library));
         loaded.insert(self.sha256.clone(), library);

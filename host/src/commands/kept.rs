@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use limbeck::plan::{Document, verify_inputs};
+use limbeck::progress::Progress;
 use limbeck::run_dir::{PLAN, RunDir, RunLock};
 use limbeck::{Error, Result};
 
@@ -33,6 +34,14 @@ impl<P: Document> Kept<P> {
             _ => run.write_atomic(PLAN, plan.to_toml()?.as_bytes())?,
         }
         Ok(Self { plan, run, _lock: Some(lock) })
+    }
+
+    /// Says where the work is kept.
+    pub fn tell(&self, progress: &Progress) {
+        progress.note(format_args!(
+            "in {}; once interrupted, the same command goes on from there",
+            self.run.path().display()
+        ));
     }
 
     /// Takes up the run in the directory `root`, after checking that its input files are still the same.

@@ -40,10 +40,7 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
         teacher: Some(teacher),
         progress,
     };
-    progress.note(format_args!(
-        "in {}; once interrupted, the same command goes on from there",
-        work.kept.run.path().display()
-    ));
+    work.kept.tell(progress);
     work.rounds(args.until)?;
     for stage in [Stage::Eval, Stage::Report].into_iter().filter(|stage| *stage <= args.until) {
         work.stage(stage, 0)?;

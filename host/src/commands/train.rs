@@ -19,6 +19,7 @@ pub fn train(command: &TrainCommand, progress: &Progress) -> Result<()> {
             let device = args.recipe.device.device.open()?;
             let material = train_classifier::prepare(&plan, &device).map_err(|error| placed(error, args))?;
             let kept = Kept::begin(plan, &args.out)?;
+            kept.tell(progress);
             train_classifier::train(&kept.plan, material, &kept.run, progress, &device)
         }
         TrainCommand::Generator(args) => {
@@ -27,6 +28,7 @@ pub fn train(command: &TrainCommand, progress: &Progress) -> Result<()> {
             let data = load(&plan.data, Split::Train)?;
             train_generator::check(&plan, &data, &device).map_err(|error| placed(error, args))?;
             let kept = Kept::begin(plan, &args.out)?;
+            kept.tell(progress);
             train_generator::train(&kept.plan, &data, &kept.run, progress, &device)
         }
     }

@@ -107,6 +107,7 @@ fn train_one(
 ) -> Result<()> {
     let files = trainer::Files::new(run, &arm.name, seed);
     if files.finished() {
+        progress.note(format_args!("distill {} seed {seed}: done before", arm.name));
         return files.forget_state();
     }
     let mut trainer = Trainer::start(plan, &files, arm, seed, grader, device, make_weigher, before)?;

@@ -1,7 +1,7 @@
 //! A policy's file: read, checked, compiled once, ready to make instances.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use wasmtime::component::types::ComponentItem;
@@ -142,8 +142,14 @@ impl Policy {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let unreadable =
-        |error: std::io::Error| PolicyError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+    let unreadable = |error: std::io::Error| {
+        let remedy = if error.kind() == ErrorKind::NotFound {
+            ": `limbeck policy list FOLDER` names those in a folder"
+        } else {
+            ""
+        };
+        PolicyError::Unreadable { path: path.to_owned(), reason: format!("{error}{remedy}") }
+    };
     // Opened without fs-err, whose messages name the path: this error does already.
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let bytes = file.metadata().map_err(unreadable)?.len();

@@ -69,9 +69,9 @@ fn generators_that_are_none() {
 fn plugins_and_policies_to_look_at() {
     let place = Place::new();
     insta::assert_snapshot!(place.refused(&["backend", "inspect", "filter.wasm"]), @"exit 2: error: plugin `[dir]/filter.wasm` is a WebAssembly component, where a native plugin (a shared library) belongs: components go under [select] or [distill.weigher]");
-    insta::assert_snapshot!(place.refused(&["backend", "inspect", "none.so"]), @"exit 2: error: plugin `[dir]/none.so`: No such file or directory (os error 2)");
+    insta::assert_snapshot!(place.refused(&["backend", "inspect", "none.so"]), @"exit 2: error: plugin `[dir]/none.so`: No such file or directory (os error 2): `limbeck backend list FOLDER` names those in a folder");
     insta::assert_snapshot!(place.refused(&["policy", "check", "libteacher.so"]), @"exit 2: error: policy `libteacher.so` is a native library or program, not a WebAssembly component: a plugin belongs under [teacher], a policy is built with `--target wasm32-wasip2`");
-    insta::assert_snapshot!(place.refused(&["policy", "check", "none.wasm"]), @"exit 2: error: policy `none.wasm`: No such file or directory (os error 2)");
+    insta::assert_snapshot!(place.refused(&["policy", "check", "none.wasm"]), @"exit 2: error: policy `none.wasm`: No such file or directory (os error 2): `limbeck policy list FOLDER` names those in a folder");
     insta::assert_snapshot!(place.refused(&["policy", "check", "filter.wasm"]), @"exit 2: error: policy `filter.wasm` doesn't export `limbeck:policy/lifecycle`: it is a component of another kind, or its macro `export_scorer!`, `export_selector!` or `export_weigher!` is missing");
 }
 

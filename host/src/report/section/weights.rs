@@ -46,7 +46,9 @@ fn chart(arm: &str, weights: &BTreeMap<u64, f64>) -> Option<Html> {
     let values = weights.values().copied().collect::<Vec<_>>();
     let svg = histogram(&values, &[], ["images", ""], "mean weight", "Histogram of the mean weights of images.")?;
     let remark = format!("All weights of {}.", words::counted(values.len(), "image"));
-    Some(card(&words::clipped(&arm_name(arm), 60), &remark, html!("{}{}", svg, figures(values))))
+    let class = if arm == "real" { "of-real" } else { "" };
+    let body = html!("<div class=\"{}\">{}{}</div>", class, svg, figures(values));
+    Some(card(&words::clipped(&arm_name(arm), 60), &remark, body))
 }
 
 /// The ends and the middle, and how unequal the weights are.
