@@ -45,6 +45,24 @@ pub struct Provenance {
     pub plugin: Option<String>,
 }
 
+#[cfg(test)]
+impl Provenance {
+    /// For tests to which it does not matter how an image came about.
+    pub fn of_class(class: u32) -> Self {
+        Self {
+            class,
+            guidance: 1.0,
+            steps: 1,
+            seed: 0,
+            stream: None,
+            sampler: "ddim".into(),
+            round: 0,
+            generator: String::new(),
+            plugin: None,
+        }
+    }
+}
+
 /// A labelled image of the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {

@@ -76,17 +76,7 @@ mod tests {
 
     fn sample(id: u64, class: u32) -> Sample {
         let image = Image { channels: 1, height: 1, width: 1, pixels: vec![0] };
-        let provenance = Provenance {
-            class,
-            guidance: 1.0,
-            steps: 1,
-            seed: 0,
-            stream: None,
-            sampler: "ddim".into(),
-            round: 0,
-            generator: String::new(),
-            plugin: None,
-        };
+        let provenance = Provenance::of_class(class);
         Sample { id, class, image, provenance }
     }
 

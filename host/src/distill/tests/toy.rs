@@ -99,17 +99,7 @@ fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
 
 pub fn sample(id: u64) -> Sample {
     let class = (id % 2) as u32;
-    let provenance = Provenance {
-        class,
-        guidance: 1.0,
-        steps: 1,
-        seed: 0,
-        stream: None,
-        sampler: "ddim".into(),
-        round: 0,
-        generator: "none".into(),
-        plugin: None,
-    };
+    let provenance = Provenance::of_class(class);
     Sample { id, class, image: Image { channels: 1, height: SIDE, width: SIDE, pixels: pixels(id) }, provenance }
 }
 
