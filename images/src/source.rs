@@ -21,8 +21,8 @@ const KINDS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 pub enum SourceError {
     #[error("`{file}`: can't be read: {source}")]
     Io { file: String, source: std::io::Error },
-    #[error("`{file}`: {found} subfolders, but there are {classes} classes: there must be one a class")]
-    Classes { file: String, found: usize, classes: usize },
+    #[error("`{file}`: {found} subfolders ({names}), but there are {classes} classes: there must be one a class")]
+    Classes { file: String, found: usize, names: String, classes: usize },
     #[error("`{file}`: no image in it; images end in .jpg, .jpeg, .png or .webp")]
     Empty { file: String },
     #[error("`{file}`, byte {offset}: {reason}: copy the shard again, or leave it out")]
@@ -56,13 +56,10 @@ impl Source {
     /// The images in `path/<class>/`, in the order of class and file name. The classes are the subfolders sorted by name as
     /// text; hidden entries and files of other kinds are passed over.
     pub fn folder(path: &Path, classes: usize) -> Result<Self, SourceError> {
-        let folders: Vec<_> = entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect();
-        if folders.len() != classes {
-            return Err(SourceError::Classes { file: shown(path), found: folders.len(), classes });
-        }
         let (mut files, mut items) = (Vec::new(), Vec::new());
-        for (class, folder) in folders.iter().enumerate() {
-            for file in entries(folder)?.into_iter().filter(|file| is_image(extension(&file.to_string_lossy()))) {
+        for (class, folder) in class_folders(path, classes)?.iter().enumerate() {
+            for file in visible_entries(folder)?.into_iter().filter(|file| is_image(extension(&file.to_string_lossy())))
+            {
                 let bytes = std::fs::metadata(&file).map_err(|source| unreadable(&file, source))?.len();
                 let key = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 items.push(Item { file: files.len(), offset: 0, bytes, key, class: class as u32 });
@@ -122,6 +119,17 @@ impl Source {
         let bytes = read().map_err(|source| unreadable(path, source))?;
         decode(&bytes, channels).map_err(|error| refuse(error.to_string()))
     }
+}
+
+/// The subfolders of `path`, one a class, sorted by name as text; hidden ones and files beside them are passed over.
+pub fn class_folders(path: &Path, classes: usize) -> Result<Vec<PathBuf>, SourceError> {
+    let folders: Vec<_> = visible_entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect();
+    if folders.len() != classes {
+        let names = folders.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
+        let names = shortened(&names.collect::<Vec<_>>());
+        return Err(SourceError::Classes { file: shown(path), found: folders.len(), names, classes });
+    }
+    Ok(folders)
 }
 
 /// The image and the class of a sample, as far as they were met.
@@ -207,8 +215,17 @@ fn is_image(extension: Option<&str>) -> bool {
     extension.is_some_and(|extension| KINDS.iter().any(|kind| extension.eq_ignore_ascii_case(kind)))
 }
 
+/// The first names of a list, for an error.
+fn shortened(names: &[impl AsRef<str>]) -> String {
+    let mut shown = names.iter().take(5).map(AsRef::as_ref).collect::<Vec<_>>();
+    if names.len() > shown.len() {
+        shown.push("…");
+    }
+    if shown.is_empty() { "none".into() } else { shown.join(", ") }
+}
+
 /// What a folder holds, without hidden entries, sorted by name.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
+pub fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let failed = |source| unreadable(folder, source);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {

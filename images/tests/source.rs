@@ -96,7 +96,9 @@ fn what_is_wrong_is_named_with_its_place_and_remedy() {
         assert!(found.contains("000000.tar`, image `") && found.contains(part), "{found}");
         assert!(found.ends_with("replace it or take it out"), "{found}");
     }
-    let classes = Source::folder(dir.path(), 3).unwrap_err().to_string();
-    assert!(classes.contains("0 subfolders, but there are 3 classes"), "{classes}");
+    let classes = || Source::folder(dir.path(), 3).unwrap_err().to_string();
+    assert!(classes().contains("0 subfolders (none), but there are 3 classes"), "{}", classes());
+    (0..6).for_each(|class| std::fs::create_dir(dir.path().join(format!("c{class}"))).unwrap());
+    assert!(classes().contains("6 subfolders (c0, c1, c2, c3, c4, …), but"), "{}", classes());
     assert!(Source::folder(&dir.path().join("nowhere"), 3).unwrap_err().to_string().contains("can't be read"));
 }

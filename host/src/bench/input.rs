@@ -1,9 +1,9 @@
 //! The way from JPEGs on the disk to normalised batches: read, decode, random resized crop, normalise, ahead of time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use limbeck_images::{Channels, Feed, Resizer, Source, Vary};
+use limbeck_images::{Channels, Feed, Resizer, Source, SourceError, Vary, visible_entries};
 use rand::seq::SliceRandom as _;
 
 use crate::seed::{Purpose, rng};
@@ -36,8 +36,9 @@ pub struct Batches {
 impl Batches {
     /// Begins to load. Fails where the folder does not hold folders of images.
     pub fn start(sizes: &Sizes) -> Result<Self> {
-        let source = Source::folder(&sizes.images, classes(&sizes.images)?);
-        let source = Arc::new(source.map_err(|error| Error::input(error.to_string()))?);
+        let wrong = |error: SourceError| Error::input(error.to_string());
+        let classes = visible_entries(&sizes.images).map_err(wrong)?.iter().filter(|entry| entry.is_dir()).count();
+        let source = Arc::new(Source::folder(&sizes.images, classes).map_err(wrong)?);
         let images = source.len();
         let (batch, side) = (sizes.batch, sizes.side);
         let feed = Feed::start(0, sizes.batches, sizes.workers, move |step| load(&source, step, batch, side))?;
@@ -81,10 +82,4 @@ fn shuffled(images: usize, epoch: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..images).collect();
     order.shuffle(&mut rng(0, Purpose::Shuffle, epoch));
     order
-}
-
-fn classes(folder: &Path) -> Result<usize> {
-    let failed = |error| Error::input(format!("`{}`: can't be listed: {error}", folder.display()));
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    Ok(entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir())).count())
 }

@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use limbeck_images::{class_folders, visible_entries};
 use rayon::prelude::*;
 
-use super::{Dataset, MAX_BYTES, bad_file};
+use super::{Dataset, MAX_BYTES, bad_file, refused};
 use crate::pool::Image;
 use crate::{Error, Result};
 
@@ -16,19 +17,9 @@ const MAX_FILE: u64 = 128 << 20;
 
 /// Reads `path/<class>/*.png`, in the order of class and file name. Every image must have the same size and channels.
 pub(super) fn load(path: &Path, classes: usize) -> Result<Dataset> {
-    let folders = entries(path)?.into_iter().filter(|entry| entry.is_dir()).collect::<Vec<_>>();
-    if folders.len() != classes {
-        let names = folders.iter().filter_map(|folder| folder.file_name()).map(|name| name.to_string_lossy());
-        let reason = format!(
-            "{} subfolders ({}), but the recipe says `data.classes = {classes}`: there must be one a class",
-            folders.len(),
-            shortened(&names.collect::<Vec<_>>())
-        );
-        return Err(bad_file(path, reason));
-    }
     let mut files = Vec::new();
-    for (class, folder) in folders.iter().enumerate() {
-        let inside = entries(folder)?;
+    for (class, folder) in class_folders(path, classes).map_err(refused)?.iter().enumerate() {
+        let inside = visible_entries(folder).map_err(refused)?;
         if inside.is_empty() {
             return Err(bad_file(folder, "the folder of this class is empty"));
         }
@@ -70,20 +61,6 @@ fn like(first: &Image, first_file: &Path, image: Image, file: &Path) -> Result<V
     Ok(image.pixels)
 }
 
-/// What a folder holds, without hidden entries, sorted by name.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let refuse = |error: std::io::Error| bad_file(folder, format!("can't be listed: {error}"));
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(refuse)? {
-        let entry = entry.map_err(refuse)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 fn read_png(path: &Path) -> Result<Image> {
     let refuse = |error: std::io::Error| bad_file(path, format!("can't be read: {error}"));
     let metadata = std::fs::metadata(path).map_err(refuse)?;
@@ -99,15 +76,6 @@ fn read_png(path: &Path) -> Result<Image> {
         return Err(bad_file(path, reason));
     }
     Image::from_png(&bytes).map_err(|reason| bad_file(path, reason))
-}
-
-/// The first names of a list, for an error.
-fn shortened(names: &[impl AsRef<str>]) -> String {
-    let mut shown = names.iter().take(5).map(AsRef::as_ref).collect::<Vec<_>>();
-    if names.len() > shown.len() {
-        shown.push("…");
-    }
-    if shown.is_empty() { "none".into() } else { shown.join(", ") }
 }
 
 #[cfg(test)]

@@ -43,7 +43,11 @@ fn classes_are_subfolders_in_name_order() {
 
 #[test]
 fn bad_folders_are_refused_by_name() {
-    refused(&two_classes(), 3, "2 subfolders (cat, dog), but the recipe says `data.classes = 3`");
+    refused(
+        &two_classes(),
+        3,
+        "2 subfolders (cat, dog), but there are 3 classes: there must be one a class, see `data.classes`",
+    );
     refused(&TempDir::new().unwrap(), 2, "0 subfolders (none)");
     let dir = two_classes();
     put(&dir, "dog/b.png", &image(3, 5, 4, 0).to_png().unwrap());

@@ -15,6 +15,7 @@ pub use stream::Stream;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use limbeck_images::SourceError;
 
 use crate::plan::{DataPlan, Files};
 use crate::{Error, Result};
@@ -126,4 +127,10 @@ fn files(spec: &DataPlan, split: Split) -> Result<&Files> {
 /// An [`Error::Input`] that names a file.
 fn bad_file(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::input(format!("`{}`: {reason}", path.display()))
+}
+
+/// Whatever is wrong with a folder or a shard, the user can repair.
+fn refused(error: SourceError) -> Error {
+    let key = if matches!(error, SourceError::Classes { .. }) { ", see `data.classes`" } else { "" };
+    Error::input(format!("{error}{key}"))
 }

@@ -1,9 +1,9 @@
 //! Labelled images of any size on the disk, decoded and cut to squares as they are needed.
 
-use limbeck_images::{Channels, Pixels, Resizer, Source, SourceError};
+use limbeck_images::{Channels, Pixels, Resizer, Source};
 use rayon::prelude::*;
 
-use super::{Dataset, MAX_BYTES, Split, files};
+use super::{Dataset, MAX_BYTES, Split, files, refused};
 use crate::plan::{DataPlan, Files};
 use crate::{Error, Result};
 
@@ -72,9 +72,4 @@ impl Stream {
         let labels = rows.iter().map(|&row| self.labels[row]).collect();
         Ok(Dataset { images, labels, channels, height: size, width: size, classes: self.classes })
     }
-}
-
-/// Whatever is wrong with a source, the user can repair.
-fn refused(error: SourceError) -> Error {
-    Error::input(error.to_string())
 }
