@@ -135,17 +135,7 @@ mod tests {
 
     fn sample(id: u64, class: u32) -> Sample {
         let image = Image { channels: 1, height: 1, width: 1, pixels: vec![0] };
-        let provenance = Provenance {
-            class,
-            guidance: 1.5,
-            steps: 4,
-            seed: 0,
-            stream: Some(100 + id),
-            sampler: "ddim".into(),
-            round: 0,
-            generator: String::new(),
-            plugin: None,
-        };
+        let provenance = Provenance { stream: Some(100 + id), ..Provenance::of_class(class) };
         Sample { id, class, image, provenance }
     }
 

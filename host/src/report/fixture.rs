@@ -56,24 +56,9 @@ fn samples() -> Vec<Sample> {
     let sample = |id: u64| {
         let class = digits.labels[id as usize];
         let image = Image { channels: 1, height: 28, width: 28, pixels: digits.image(id as usize).to_vec() };
-        let generator = "5d41402abc4b2a76b9719d911017c592".repeat(2);
         let sampler = "ddpm".to_owned();
-        Sample {
-            id,
-            class,
-            image,
-            provenance: Provenance {
-                class,
-                guidance: 2.0,
-                steps: 50,
-                seed: 0,
-                stream: None,
-                sampler,
-                round: 0,
-                generator,
-                plugin: None,
-            },
-        }
+        let provenance = Provenance { guidance: 2.0, steps: 50, sampler, ..Provenance::of_class(class) };
+        Sample { id, class, image, provenance }
     };
     (0..IMAGES).map(sample).collect()
 }
