@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::layers::{Conv, LayerNorm, Linear, Window};
+use super::conv::{Conv, Window};
+use super::layers::{LayerNorm, Linear};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::{gelu_erf, global_avg_pool};
 use crate::{Init, Params, Result};

@@ -3,7 +3,8 @@
 
 use candle_core::Tensor;
 
-use super::layers::{BatchNorm, Conv};
+use super::conv::Conv;
+use super::layers::BatchNorm;
 use crate::Result;
 use crate::ops::{Activation, Images, Inference, Stretch, Value, max_pool2d};
 

@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::layers::{Conv, Linear, Window};
+use super::conv::{Conv, Window};
+use super::layers::Linear;
 use super::{Mode, Network, Output, Shape};
 use crate::ops::max_pool2d;
 use crate::{Error, Params, Result};

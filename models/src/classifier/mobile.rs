@@ -3,7 +3,8 @@
 
 use candle_core::Tensor;
 
-use super::layers::{BatchNorm, Conv, ConvNorm, Linear, Window};
+use super::conv::{Conv, ConvNorm, Window};
+use super::layers::{BatchNorm, Linear};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::{Activation, Images, Inference, global_avg_pool, scale_channels, sigmoid, silu};
 use crate::{Init, Params, Result};

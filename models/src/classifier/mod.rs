@@ -4,6 +4,7 @@
 //! a checkpoint loads in PyTorch by name. Fresh parameters follow the reference's initialisation.
 
 mod catalogue;
+mod conv;
 mod convnext;
 mod detect;
 mod flow;

@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::layers::{BatchNorm, Conv, ConvNorm, Linear, Window};
+use super::conv::{Conv, ConvNorm, Window};
+use super::layers::{BatchNorm, Linear};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::{Activation, global_avg_pool, max_pool2d, shuffle_channels};
 use crate::{Params, Result};

@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::layers::{BatchNorm, Conv, Linear, Window};
+use super::conv::{Conv, Window};
+use super::layers::{BatchNorm, Linear};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::{Activation, Images, Inference, adaptive_avg_pool2d, global_avg_pool, max_pool2d};
 use crate::{Init, Params, Result};

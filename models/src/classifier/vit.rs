@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::layers::{Conv, LayerNorm, Linear, Window};
+use super::conv::{Conv, Window};
+use super::layers::{LayerNorm, Linear};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::{attention, gelu_erf, linear};
 use crate::{Error, Init, Params, Result};

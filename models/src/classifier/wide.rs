@@ -5,8 +5,9 @@
 
 use candle_core::Tensor;
 
+use super::conv::{Conv, Window};
 use super::flow::{self, Flow, Layers};
-use super::layers::{BatchNorm, Conv, Linear, Window};
+use super::layers::{BatchNorm, Linear};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::global_avg_pool;
 use crate::{Params, Result};

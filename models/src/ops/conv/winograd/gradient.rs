@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::KERNELS;
 use super::blocks::{BLOCK, Channels, Rows, scatter};
+use super::plan::{Plan, Spread};
 use super::product::Product;
 use super::transform::{Map, Places, TILE, Transform};
-use super::{KERNELS, Plan, Spread};
 use crate::ops::conv::finish::Finish;
 use crate::ops::conv::geometry::Geometry;
 use crate::ops::tile::{split, with_scratch};

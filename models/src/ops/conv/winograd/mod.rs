@@ -6,6 +6,7 @@
 
 mod blocks;
 mod gradient;
+mod plan;
 mod product;
 mod strided;
 mod transform;
@@ -17,8 +18,9 @@ use rayon::prelude::*;
 
 use self::blocks::{BLOCK, Channels, Rows, gather, scatter};
 pub(super) use self::gradient::grad_kernel;
+use self::plan::{Plan, Side, Spread};
 use self::product::Product;
-use self::transform::{Map, Places, STEP, STRIDED_TILE, TILE, Transform};
+use self::transform::{Places, STEP, TILE, Transform};
 use super::finish::Finish;
 use super::geometry::Geometry;
 use crate::ops::tile::with_scratch;
@@ -29,13 +31,6 @@ const PANEL: usize = 64;
 /// Kernels of a pair of channels once they are transformed.
 const KERNELS: usize = TILE * TILE;
 
-/// Tiles that are worked on together, at most and at least.
-const MOST_TILES: usize = 48;
-const LEAST_TILES: usize = 24;
-
-/// Floats of transformed inputs and outputs that stay in a core's second-level cache.
-const CACHE_FLOATS: usize = 200 * 1024;
-
 /// Whether the method pays: enough channels to fill vectors, and tiles that are mostly used.
 pub(super) fn suits(g: &Geometry) -> bool {
     let tiles = g.out_height.div_ceil(STEP) * g.out_width.div_ceil(STEP);
@@ -44,132 +39,7 @@ pub(super) fn suits(g: &Geometry) -> bool {
     small && g.inputs >= BLOCK && g.outputs >= BLOCK && 2 * g.pixels() >= tiles * STEP * STEP
 }
 
-/// Images on one side of the convolution, cut into tiles of side `tile`, one every `step` pixels.
-#[derive(Clone, Copy)]
-struct Side {
-    channels: usize,
-    height: usize,
-    width: usize,
-    padding: usize,
-    tile: usize,
-    step: usize,
-    map: Map,
-}
-
-impl Side {
-    fn blocks(&self) -> usize {
-        self.channels.div_ceil(BLOCK)
-    }
-
-    /// Channels with those that fill up the last block.
-    fn padded(&self) -> usize {
-        self.blocks() * BLOCK
-    }
-
-    fn image(&self) -> usize {
-        self.channels * self.height * self.width
-    }
-}
-
-/// Where a transformed tile goes: frequency f, tile t and channel block b at `f * pitch + t * tile + b * block`.
-#[derive(Clone, Copy)]
-struct Spread {
-    pitch: usize,
-    tile: usize,
-    block: usize,
-}
-
-impl Spread {
-    /// A row of all channels a tile.
-    fn rows(tiles: usize, channels: usize) -> Self {
-        // The odd block keeps the frequencies apart in a cache of few ways.
-        Self { pitch: tiles * channels + BLOCK, tile: channels, block: BLOCK }
-    }
-
-    /// A matrix of all tiles a block.
-    fn panels(tiles: usize, channels: usize) -> Self {
-        Self { block: tiles * BLOCK, tile: BLOCK, ..Self::rows(tiles, channels) }
-    }
-
-    /// `side` frequencies along each axis.
-    fn places(self, side: usize) -> Places {
-        Places { square: self.tile, row: side * self.pitch, column: self.pitch }
-    }
-}
-
-/// One convolution cut into tiles. A unit of work is one row of tiles of one image.
-struct Plan {
-    input: Side,
-    output: Side,
-    kernel: Map,
-    tiles_x: usize,
-    tiles_y: usize,
-    /// Frequencies along each axis.
-    side: usize,
-}
-
 impl Plan {
-    fn new(g: &Geometry) -> Self {
-        let Geometry { inputs, outputs, height, width, out_height, out_width, padding, .. } = *g;
-        let strided = g.stride == 2;
-        let (side, from, to, kernel) = if strided {
-            (STRIDED_TILE, Map::StridedInput, Map::StridedOutput, Map::StridedKernel)
-        } else {
-            (TILE, Map::Input, Map::Output, Map::Kernel)
-        };
-        let step = g.stride * STEP;
-        Self {
-            input: Side { channels: inputs, height, width, padding, tile: side, step, map: from },
-            output: Side {
-                channels: outputs,
-                height: out_height,
-                width: out_width,
-                padding: 0,
-                tile: STEP,
-                step: STEP,
-                map: to,
-            },
-            kernel,
-            tiles_x: out_width.div_ceil(STEP),
-            tiles_y: out_height.div_ceil(STEP),
-            side,
-        }
-    }
-
-    /// From the gradient of the output of a convolution of stride 2 to that of its input.
-    fn spread(g: &Geometry) -> Self {
-        let forward = Self::new(g);
-        let input = Side { tile: STEP + 1, map: Map::SpreadInput, ..forward.output };
-        let output = Side { padding: 0, tile: 2 * STEP, map: Map::SpreadOutput, ..forward.input };
-        Self { input, output, ..forward }
-    }
-
-    fn frequencies(&self) -> usize {
-        self.side * self.side
-    }
-
-    /// Which kernel frequency `f` is multiplied with: along an axis, the last are all products with one tap.
-    fn kernel_of(&self, f: usize) -> usize {
-        (f / self.side).min(TILE - 1) * TILE + (f % self.side).min(TILE - 1)
-    }
-
-    /// Tiles that are carried through all steps at a time.
-    fn tiles(&self) -> usize {
-        let channels = self.input.padded() + self.output.padded();
-        (CACHE_FLOATS / (self.frequencies() * channels)).clamp(LEAST_TILES, MOST_TILES)
-    }
-
-    /// Images of one parallel task, so many that an even number of nearly equal tasks comes out.
-    fn images(&self, n: usize) -> usize {
-        let images = (self.tiles() / (self.tiles_x * self.tiles_y)).max(1);
-        n.div_ceil(n.div_ceil(images).next_multiple_of(2)).max(1)
-    }
-
-    /// Units whose tiles are about [`Self::tiles`].
-    fn units(&self) -> usize {
-        (self.tiles() / self.tiles_x).max(1)
-    }
-
     /// Transforms the tiles of `units` of the images `x`.
     fn transform(&self, side: &Side, x: &[f32], units: Range<usize>, to: &mut [f32], spread: Spread) {
         let pitch = (self.tiles_x - 1) * side.step + side.tile;

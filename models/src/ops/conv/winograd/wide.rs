@@ -3,7 +3,8 @@
 
 use rayon::prelude::*;
 
-use super::{KERNELS, PANEL, Plan, Spread};
+use super::plan::{Plan, Spread};
+use super::{KERNELS, PANEL};
 use crate::ops::conv::finish::Finish;
 use crate::ops::tile::{Planes, with_scratch};
 
