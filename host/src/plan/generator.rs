@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::inputs::{Inputs, Kind};
+use super::inputs::Inputs;
+use super::magic::Kind;
 use super::make::missing;
 use super::plugin::{Wanted, plugin};
 use super::{GeneratorPlan, TrainedSchedule, check};

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::generator::generator;
-use super::inputs::{Inputs, Kind};
+use super::inputs::Inputs;
+use super::magic::Kind;
 use super::teachers::teachers;
 use super::{
     DataPlan, DistillPlan, Files, Format, Keep, LinkPlan, Plan, PlannerPlan, RoundsPlan, SelectPlan, WeigherPlan, check,

@@ -4,6 +4,7 @@ mod check;
 mod document;
 mod generator;
 mod inputs;
+mod magic;
 mod make;
 mod plugin;
 mod rounds;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::PluginPlan;
-use super::inputs::{Inputs, Kind};
+use super::inputs::Inputs;
+use super::magic::Kind;
 use crate::{Error, Result};
 
 /// What a table of the recipe says of a plugin.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::check::{self, within};
-use super::inputs::{Inputs, Kind};
+use super::inputs::Inputs;
+use super::magic::Kind;
 use super::make::{data, missing};
 use super::{AugmentPlan, DataPlan, DiffusionPlan, DitPlan, Input, OptimizerPlan};
 use crate::config::{ClassifierRecipe, GeneratorRecipe};

@@ -1,112 +1,15 @@
-//! The one printer. Bars on a terminal, a plain line now and then elsewhere, nothing when quiet; stdout carries data only.
+//! How far a stage has come: a moving bar, or a plain line now and then.
 
 use std::fmt::{Display, Write};
-use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::{Error, Result};
+use super::{Mode, Progress, duration, rate_text};
 
 /// How often a plain line is printed while a stage works.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How much is shown on stderr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Warnings only.
-    Quiet,
-    /// A line every ten seconds: for logs.
-    Plain,
-    /// Moving bars: for terminals.
-    Bars,
-}
-
-impl Mode {
-    /// Bars when stderr is a terminal, lines otherwise; nothing when `quiet`.
-    pub fn detect(quiet: bool) -> Self {
-        match (quiet, std::io::stderr().is_terminal()) {
-            (true, _) => Self::Quiet,
-            (false, true) => Self::Bars,
-            (false, false) => Self::Plain,
-        }
-    }
-}
-
-/// Where stages say what they do. Cheap to clone, safe to share between threads.
-#[derive(Clone)]
-pub struct Progress {
-    mode: Mode,
-    bars: MultiProgress,
-    /// Why a line of data could not be written.
-    lost: Arc<Mutex<Option<std::io::Error>>>,
-}
-
-impl Progress {
-    pub fn new(mode: Mode) -> Self {
-        let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { mode, bars: MultiProgress::with_draw_target(target), lost: Arc::default() }
-    }
-
-    /// Starts a stage of `total` units (`"images"`, `"steps"`); of those that are there already, tell [`Bar::found`].
-    pub fn stage(&self, name: &str, total: u64, unit: &'static str) -> Bar {
-        let shown = match self.mode {
-            Mode::Bars => {
-                Some(self.bars.add(ProgressBar::new(total).with_style(style(unit)).with_prefix(name.to_owned())))
-            }
-            Mode::Quiet | Mode::Plain => None,
-        };
-        let now = Instant::now();
-        let state = State { done: 0, found: 0, message: String::new(), started: now, printed: now, finished: false };
-        let inner =
-            Inner { progress: self.clone(), name: name.to_owned(), unit, total, shown, state: Mutex::new(state) };
-        Bar { inner: Arc::new(inner) }
-    }
-
-    /// One line for the user, unless quiet.
-    pub fn note(&self, line: impl Display) {
-        if self.mode != Mode::Quiet {
-            self.err(line);
-        }
-    }
-
-    /// One line that is shown even when quiet.
-    pub fn warn(&self, line: impl Display) {
-        self.err(format_args!("warning: {line}"));
-    }
-
-    /// One line of data on stdout. A closed pipe is no error: the reader has had enough. Any other is told by
-    /// [`Progress::written`].
-    pub fn data(&self, line: impl Display) {
-        let written = self.bars.suspend(|| {
-            let mut stdout = std::io::stdout().lock();
-            writeln!(stdout, "{line}").and_then(|()| stdout.flush())
-        });
-        if let Err(error) = tolerate_closed(written) {
-            self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
-        }
-    }
-
-    /// Fails if a line of data could not be written.
-    pub fn written(&self) -> Result<()> {
-        match self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
-            None => Ok(()),
-            Some(error) => Err(Error::failed(format!("can't write to stdout: {error}"))),
-        }
-    }
-
-    fn err(&self, line: impl Display) {
-        self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
-        });
-    }
-}
-
-/// A reader that has had enough is no error.
-pub fn tolerate_closed(written: std::io::Result<()>) -> std::io::Result<()> {
-    written.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
-}
 
 /// The progress of one stage. Clones show the same bar.
 #[derive(Clone)]
@@ -140,6 +43,17 @@ impl State {
 }
 
 impl Bar {
+    pub(super) fn new(progress: &Progress, name: &str, total: u64, unit: &'static str) -> Self {
+        let shown = (progress.mode == Mode::Bars).then(|| {
+            let bar = ProgressBar::new(total).with_style(style(unit)).with_prefix(name.to_owned());
+            progress.bars.add(bar)
+        });
+        let now = Instant::now();
+        let state = State { done: 0, found: 0, message: String::new(), started: now, printed: now, finished: false };
+        let (progress, name) = (progress.clone(), name.to_owned());
+        Self { inner: Arc::new(Inner { progress, name, unit, total, shown, state: Mutex::new(state) }) }
+    }
+
     /// An earlier run left `n` units behind: they are done, but say nothing of how fast this one is.
     pub fn found(&self, n: u64) {
         let mut state = self.state();
@@ -233,32 +147,6 @@ impl Drop for Inner {
     }
 }
 
-/// A duration for people: `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 10 min`.
-pub fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let whole = seconds.round() as u64;
-    match whole {
-        0 => format!("{} ms", duration.as_millis()),
-        1..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
-/// A file's size for people: `12 KiB`, `3.4 MiB`.
-pub fn bytes_text(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} bytes"),
-        1024..1_048_576 => format!("{:.0} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
-}
-
-/// A rate for people, to three digits or whole.
-pub fn rate_text(rate: f64) -> String {
-    if rate < 10.0 { format!("{rate:.2}") } else { format!("{rate:.0}") }
-}
-
 fn style(unit: &'static str) -> ProgressStyle {
     let template = format!("{{prefix:>10}} {{bar:30}} {{pos}}/{{len}} {unit}  {{rate:.dim}}/s  {{eta}} left  {{msg}}");
     // The template is ours; if it were wrong, the default bar would do.
@@ -274,15 +162,6 @@ fn style(unit: &'static str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_read_well() {
-        let shown = |ms| duration(Duration::from_millis(ms));
-        assert_eq!(shown(40), "40 ms");
-        assert_eq!(shown(1_500), "1.5 s");
-        assert_eq!(shown(245_000), "4 min 05 s");
-        assert_eq!(shown(7_800_000), "2 h 10 min");
-    }
 
     /// A stage of 2000 images, worked at for 50 s.
     fn worked(found: u64, drawn: u64) -> Bar {

@@ -1,0 +1,93 @@
+//! Run directories, whole, foreign, locked and damaged.
+
+use super::*;
+
+fn scratch() -> (tempfile::TempDir, RunDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunDir::create(&dir.path().join("run")).unwrap();
+    (dir, run)
+}
+
+#[test]
+fn atomic_writes_replace_and_leave_nothing_else() {
+    let (_dir, run) = scratch();
+    run.write_atomic("a/b.txt", b"one").unwrap();
+    run.write_atomic("a/b.txt", b"two").unwrap();
+    let names: Vec<_> = std::fs::read_dir(run.join("a")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["b.txt"]);
+    assert_eq!(std::fs::read(run.join("a/b.txt")).unwrap(), b"two");
+}
+
+#[test]
+fn json_round_trips_and_damage_is_named() {
+    let (_dir, run) = scratch();
+    assert_eq!(run.read_json::<Vec<u32>>("x.json").unwrap(), None);
+    run.write_json("x.json", &[1, 2]).unwrap();
+    assert_eq!(run.read_json::<Vec<u32>>("x.json").unwrap(), Some(vec![1, 2]));
+    run.write_atomic("x.json", b"[1,").unwrap();
+    let error = run.read_json::<Vec<u32>>("x.json").unwrap_err();
+    assert!(error.to_string().contains("x.json"), "{error}");
+}
+
+#[test]
+fn lines_are_appended() {
+    let (_dir, run) = scratch();
+    run.append_line("m.jsonl", "{}").unwrap();
+    run.append_line("m.jsonl", "[]").unwrap();
+    assert_eq!(std::fs::read_to_string(run.join("m.jsonl")).unwrap(), "{}\n[]\n");
+}
+
+#[test]
+fn opening_writes_nothing() {
+    let (_dir, run) = scratch();
+    let changed = || std::fs::metadata(run.path()).unwrap().modified().unwrap();
+    let before = changed();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!(RunDir::open(run.path()).unwrap().path(), run.path());
+    assert_eq!(changed(), before, "not even for a moment");
+}
+
+#[test]
+fn one_writer_at_a_time() {
+    let (_dir, run) = scratch();
+    let held = run.lock().unwrap();
+    assert!(run.lock().unwrap_err().to_string().contains("another limbeck process"));
+    drop(held);
+    run.lock().unwrap();
+}
+
+#[test]
+fn trying_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    RunDir::try_out(&dir.path().join("a/b/c")).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    std::fs::create_dir(dir.path().join("kept")).unwrap();
+    RunDir::try_out(&dir.path().join("kept")).unwrap();
+    assert!(dir.path().join("kept").is_dir());
+}
+
+#[test]
+fn what_is_not_a_run_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str| std::fs::write(dir.path().join(name), "").unwrap();
+    ["lock", ".probe-17", ".plan.toml.tmp"].into_iter().for_each(put);
+    RunDir::try_out(dir.path()).unwrap();
+    std::fs::remove_file(dir.path().join(".probe-17")).unwrap();
+    assert!(RunDir::create(dir.path()).unwrap().is_untouched());
+    put("notes.txt");
+    let error = RunDir::try_out(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("holds other files, such as `notes.txt`"), "{error}");
+    assert_eq!(error.exit_code(), 2);
+    put("plan.toml");
+    RunDir::try_out(dir.path()).unwrap();
+    assert!(!RunDir::create(dir.path()).unwrap().is_untouched());
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_wrong_input() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert_eq!(RunDir::create(file.path()).unwrap_err().exit_code(), 2);
+    let below = RunDir::create(&file.path().join("run")).unwrap_err();
+    assert_eq!(below.exit_code(), 2, "{below}");
+    assert_eq!(RunDir::open(&file.path().join("none")).unwrap_err().exit_code(), 2);
+}
