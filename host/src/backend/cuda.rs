@@ -41,7 +41,8 @@ impl Buffer {
     /// All NaN.
     pub(super) fn allocate(device: &CudaDevice, elements: usize) -> Result<(Self, *mut c_void)> {
         let stream = device.cuda_stream();
-        let mut slice = device.alloc_zeros::<f32>(elements)?;
+        // SAFETY: nothing reads the memory before it is filled below, on the stream on which it is allocated.
+        let mut slice = unsafe { device.alloc::<f32>(elements) }?;
         let (start, guard) = slice.device_ptr_mut(&stream);
         // SAFETY: the memory was allocated just now on this stream with this size. Four bytes 0xff are a NaN.
         unsafe { result::memset_d8_async(start, 0xff, elements * size_of::<f32>(), stream.cu_stream()) }
