@@ -21,7 +21,7 @@ pub fn ci(workspace: &Workspace) -> Result<()> {
     run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Builds with the features `cuda` and `cuda,cudnn`, apart from the usual build.
+/// Builds everything, tests too, with the features `cuda` and `cuda,cudnn`, apart from the usual build.
 pub fn cuda(workspace: &Workspace) -> Result<()> {
     if std::env::var_os("CUDA_HOME").is_none() {
         bail!("CUDA_HOME is not set: install a CUDA toolkit (12 or newer) and set it to its folder");
@@ -31,15 +31,14 @@ pub fn cuda(workspace: &Workspace) -> Result<()> {
     }
     let no_gpu = Command::new("nvidia-smi").output().is_err();
     for features in ["cuda", "cuda,cudnn"] {
-        let mut command =
-            workspace.cargo(["build", "--release", "--workspace", "--features", features, "--target-dir"]);
-        command.arg(workspace.target().join("cuda"));
+        let mut command = workspace.cargo(["build", "--release", "--workspace", "--all-targets"]);
+        command.args(["--features", features, "--target-dir"]).arg(workspace.target().join("cuda"));
         if no_gpu && std::env::var_os("CUDA_COMPUTE_CAP").is_none() {
             // The kernels' build script asks the GPU otherwise.
             command.env("CUDA_COMPUTE_CAP", "90");
         }
         run(&mut command)?;
     }
-    eprintln!("The workspace builds with `cuda`, and with `cuda,cudnn`.");
+    eprintln!("The workspace and its tests build with `cuda`, and with `cuda,cudnn`.");
     Ok(())
 }

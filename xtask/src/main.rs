@@ -41,7 +41,7 @@ enum Chore {
     },
     /// All that must pass before a change is merged: test, fmt, clippy, doc.
     Ci,
-    /// Check that the workspace builds with CUDA, and with cuDNN. Needs a CUDA toolkit, but no GPU.
+    /// Check that the workspace and its tests build with CUDA, and with cuDNN. Needs a CUDA toolkit, but no GPU.
     CudaCheck,
 }
 
