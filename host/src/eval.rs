@@ -87,7 +87,7 @@ pub fn run(
     teacher: Option<&dyn Classifier>,
 ) -> Result<Judgement> {
     let test = load(&plan.data, Split::Test)?;
-    let students = finished_students(run, progress)?;
+    let students = finished_students(run, plan.baseline.is_some(), progress)?;
     let judgement = Judgement {
         teacher: teacher.map(|teacher| judge_teacher(teacher, &test, progress, device)).transpose()?,
         arms: students
@@ -118,11 +118,15 @@ pub fn done(plan: &Plan, run: &RunDir) -> Result<bool> {
     Ok(true)
 }
 
-/// The checkpoints by arm and seed.
-fn finished_students(run: &RunDir, progress: &Progress) -> Result<BTreeMap<String, BTreeMap<u64, PathBuf>>> {
+/// The checkpoints by arm and seed; those of a baseline only where the plan has one.
+fn finished_students(
+    run: &RunDir,
+    baseline: bool,
+    progress: &Progress,
+) -> Result<BTreeMap<String, BTreeMap<u64, PathBuf>>> {
     let root = run.join("checkpoints");
     let mut arms = BTreeMap::<String, BTreeMap<u64, PathBuf>>::new();
-    for arm in subfolders(&root)? {
+    for arm in subfolders(&root)?.into_iter().filter(|arm| arm != "real" || baseline) {
         for folder in subfolders(&root.join(&arm))? {
             let Some(seed) = folder.strip_prefix("seed-").and_then(|seed| seed.parse().ok()) else { continue };
             let path = root.join(&arm).join(&folder).join("student.safetensors");

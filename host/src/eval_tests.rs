@@ -53,16 +53,19 @@ fn students_are_found_by_arm_and_seed() {
     let (dir, run) = run_dir();
     let progress = Progress::new(Mode::Quiet);
     assert!(
-        refused(finished_students(&run, &progress)).contains("has no finished student: run `limbeck distill` first")
+        refused(finished_students(&run, true, &progress))
+            .contains("has no finished student: run `limbeck distill` first")
     );
     for rel in ["synthetic/seed-10", "synthetic/seed-2", "real/seed-0"] {
         write_student(dir.path(), rel, 1, &metadata(("size", "12")));
     }
     std::fs::create_dir_all(dir.path().join("checkpoints/real/seed-1")).unwrap();
     std::fs::create_dir_all(dir.path().join("checkpoints/real/notes")).unwrap();
-    let found = finished_students(&run, &progress).unwrap();
+    let found = finished_students(&run, true, &progress).unwrap();
     assert_eq!(found["synthetic"].keys().copied().collect::<Vec<_>>(), [2, 10]);
     assert_eq!(found["real"].keys().copied().collect::<Vec<_>>(), [0]);
+    let found = finished_students(&run, false, &progress).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["synthetic"]);
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn an_arm_is_judged_over_its_seeds() {
     for seed in 0..3 {
         write_student(dir.path(), &format!("synthetic/seed-{seed}"), seed, &metadata(("size", "12")));
     }
-    let found = finished_students(&run, &progress).unwrap();
+    let found = finished_students(&run, true, &progress).unwrap();
     let arm = judge_arm("synthetic", &found["synthetic"], &images(), &progress, &Device::Cpu).unwrap();
     assert_eq!((arm.seeds, arm.top5.mean, arm.top5.std), (3, 1.0, Some(0.0)));
     let tops = arm.students.iter().map(|student| student.evaluation.top1).collect::<Vec<_>>();

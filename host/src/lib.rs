@@ -15,6 +15,7 @@ mod error;
 pub mod eval;
 pub mod fidelity;
 mod hash;
+pub mod interrupt;
 pub mod measure;
 mod optimizer;
 pub mod plan;

@@ -4,7 +4,6 @@ use std::fs::TryLockError;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,7 +28,7 @@ pub struct RunDir {
 /// The right to write a run, held by one process at a time; the system takes it back when the process ends, however.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: fs::File,
+    _file: std::fs::File,
 }
 
 impl RunDir {
@@ -82,9 +81,9 @@ impl RunDir {
     /// Takes the right to write this run. Fails with [`Error::Input`] while another process holds it.
     pub fn lock(&self) -> Result<RunLock> {
         let path = self.join(LOCK);
-        let file = fs::File::options().create(true).truncate(false).write(true).open(&path);
+        let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|error| self.write_error(&path, error))?;
-        match file.file().try_lock() {
+        match file.try_lock() {
             Ok(()) => Ok(RunLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::input(format!(
                 "another limbeck process is writing `{}`: wait for it, or choose another directory with --out",
@@ -122,11 +121,11 @@ impl RunDir {
         let temporary = path.with_file_name(name);
         let parent = path.parent().unwrap_or(&self.root);
         let write = || -> std::io::Result<()> {
-            fs::create_dir_all(parent)?;
-            let mut file = fs::File::create(&temporary)?;
+            std::fs::create_dir_all(parent)?;
+            let mut file = std::fs::File::create(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&temporary, &path)?;
+            std::fs::rename(&temporary, &path)?;
             // The new name must be on the disk too; a directory that can't be synced (network, Windows) is no failure.
             let _ = std::fs::File::open(parent).and_then(|directory| directory.sync_all());
             Ok(())
@@ -139,7 +138,7 @@ impl RunDir {
 
     /// Removes a file of the run where it is there.
     pub fn remove(&self, rel: &str) -> Result<()> {
-        match fs::remove_file(self.join(rel)) {
+        match fs_err::remove_file(self.join(rel)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
@@ -149,8 +148,8 @@ impl RunDir {
     pub fn append_line(&self, rel: &str, line: &str) -> Result<()> {
         let path = self.join(rel);
         let append = || -> std::io::Result<()> {
-            fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
-            let mut file = fs::File::options().create(true).append(true).open(&path)?;
+            std::fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
+            let mut file = std::fs::File::options().create(true).append(true).open(&path)?;
             file.write_all(format!("{line}\n").as_bytes())
         };
         append().map_err(|error| self.write_error(&path, error))
@@ -176,7 +175,7 @@ impl RunDir {
     pub fn read_json<T: DeserializeOwned>(&self, rel: &str) -> Result<Option<T>> {
         let path = self.join(rel);
         let mut text = String::new();
-        match fs::File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
+        match fs_err::File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -192,17 +191,16 @@ impl RunDir {
 
     /// A failed write in words; a full or forbidden disk is the user's to repair, so that is wrong input.
     fn write_error(&self, path: &Path, error: std::io::Error) -> Error {
-        use ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        let reason = reason(&error);
+        use ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         let shown = path.display();
         match error.kind() {
-            StorageFull | QuotaExceeded | FileTooLarge => Error::input(format!(
-                "can't write `{shown}`: {reason}: free some space and run the same command again, it goes on from here"
+            _ if is_full(&error) => Error::input(format!(
+                "can't write `{shown}`: {error}: free some space and run the same command again, it goes on from here"
             )),
             PermissionDenied | ReadOnlyFilesystem => Error::input(format!(
-                "can't write `{shown}`: {reason}: make it writable, or choose another directory with --out"
+                "can't write `{shown}`: {error}: make it writable, or choose another directory with --out"
             )),
-            _ => Error::failed(format!("can't write `{shown}`: {reason}")),
+            _ => Error::failed(format!("can't write `{shown}`: {error}")),
         }
     }
 }
@@ -219,17 +217,16 @@ fn foreign(root: &Path) -> Option<String> {
 }
 
 fn unwritable(root: &Path, error: &std::io::Error) -> Error {
+    let remedy = if is_full(error) { "free some space, or choose" } else { "choose" };
     Error::input(format!(
-        "output directory `{}` can't be written: {}: choose another directory with --out",
-        root.display(),
-        reason(error)
+        "output directory `{}` can't be written: {error}: {remedy} another directory with --out",
+        root.display()
     ))
 }
 
-/// The system's words alone: fs-err puts the path before them, which the message around already names.
-fn reason(error: &std::io::Error) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.source());
-    inner.map_or_else(|| error.to_string(), |source| source.to_string())
+fn is_full(error: &std::io::Error) -> bool {
+    use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 fn probe(root: &Path) -> std::io::Result<()> {

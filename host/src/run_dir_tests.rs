@@ -38,6 +38,26 @@ fn lines_are_appended() {
 }
 
 #[test]
+fn a_failed_write_names_its_file_once() {
+    let (_dir, run) = scratch();
+    std::fs::create_dir(run.join("m.jsonl")).unwrap();
+    std::fs::write(run.join("m.jsonl/x"), "").unwrap();
+    let shown = run.join("m.jsonl").display().to_string();
+    for error in [run.append_line("m.jsonl", "{}"), run.write_atomic("m.jsonl", b"")] {
+        let message = error.unwrap_err().to_string();
+        assert!(message.starts_with(&format!("can't write `{shown}`: ")), "{message}");
+        assert_eq!(message.matches("m.jsonl").count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_from_a_forbidden_one() {
+    let told = |kind: ErrorKind| unwritable(Path::new("x"), &kind.into()).to_string();
+    assert!(told(ErrorKind::StorageFull).ends_with("free some space, or choose another directory with --out"));
+    assert!(told(ErrorKind::PermissionDenied).ends_with(": choose another directory with --out"));
+}
+
+#[test]
 fn opening_writes_nothing() {
     let (_dir, run) = scratch();
     let changed = || std::fs::metadata(run.path()).unwrap().modified().unwrap();

@@ -86,6 +86,7 @@ pub fn train(
     bar.finish();
     training.log.sync()?;
     run.write_atomic(WEIGHTS, &training.learner.export()?)?;
+    progress.note(format_args!("wrote `{}`", run.join(WEIGHTS).display()));
     run.remove(STATE)
 }
 

@@ -94,6 +94,7 @@ pub fn train(
     bar.finish();
     run.sync(METRICS)?;
     run.write_atomic(WEIGHTS, &training.weights()?)?;
+    progress.note(format_args!("wrote `{}`", run.join(WEIGHTS).display()));
     run.remove(STATE)
 }
 

@@ -41,7 +41,7 @@ pub fn decode(bytes: &[u8], channels: Channels) -> Result<Pixels, DecodeError> {
 }
 
 fn jpeg(bytes: &[u8], channels: Channels) -> Result<Pixels, DecodeError> {
-    let damaged = |reason: String| DecodeError::Damaged { kind: "JPEG", reason };
+    let damaged = |reason: String| DecodeError::Damaged { kind: "JPEG", reason: one_line(&reason) };
     let colours = match channels {
         Channels::Grey => ColorSpace::Luma,
         Channels::Rgb => ColorSpace::RGB,
@@ -60,7 +60,7 @@ fn jpeg(bytes: &[u8], channels: Channels) -> Result<Pixels, DecodeError> {
 }
 
 fn other(bytes: &[u8], kind: &'static str, format: ImageFormat, channels: Channels) -> Result<Pixels, DecodeError> {
-    let damaged = |error: image::ImageError| DecodeError::Damaged { kind, reason: error.to_string() };
+    let damaged = |error: image::ImageError| DecodeError::Damaged { kind, reason: one_line(&error.to_string()) };
     let reader = || ImageReader::with_format(Cursor::new(bytes), format);
     let (width, height) = reader().into_dimensions().map_err(damaged)?;
     let (height, width) = (height as usize, width as usize);
@@ -76,6 +76,11 @@ fn other(bytes: &[u8], kind: &'static str, format: ImageFormat, channels: Channe
     };
     let empty = || DecodeError::Damaged { kind, reason: "it has no pixels".into() };
     Pixels::new(channels, height, width, data).ok_or_else(empty)
+}
+
+/// A decoder's words as a part of a sentence: some end with a stop or a line's end.
+fn one_line(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }
 
 fn within_limits(height: usize, width: usize) -> Result<(), DecodeError> {

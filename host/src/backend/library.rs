@@ -84,12 +84,7 @@ impl PluginFile {
             let shown = self.path.display().to_string();
             // The loader begins with the name of the file.
             let why = why.replace(&format!("{shown}: "), "");
-            let remedy = if why.contains("position-independent executable") {
-                ": it is a program, link it with `-shared`"
-            } else {
-                ""
-            };
-            Error::input(format!("plugin `{shown}`: {why}{remedy}"))
+            Error::input(format!("plugin `{shown}`: {why}{}", remedy(&why)))
         })?;
         // Leaked on purpose: Rust libraries with thread-locals can't be unloaded.
         let library: &'static Loaded = Box::leak(Box::new(library));
@@ -174,6 +169,19 @@ impl PrivateCopy {
     }
 }
 
+/// What helps against what the loader says.
+fn remedy(why: &str) -> &'static str {
+    if why.contains("position-independent executable") {
+        ": it is a program, link it with `-shared`"
+    } else if why.contains("libcuda.so") {
+        ": it was built for CUDA: install NVIDIA's driver, or build it without `--features cuda`"
+    } else if why.contains("cannot open shared object file") {
+        ": the plugin needs this library: install it, or name its folder in LD_LIBRARY_PATH"
+    } else {
+        ""
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn no_delete() -> i32 {
     // <dlfcn.h> of glibc and musl; libloading has no name for it.
@@ -197,6 +205,27 @@ mod tests {
         std::fs::write(&source, format!("int value(void) {{ return {number}; }}")).unwrap();
         let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([library, &source]).status();
         assert!(compiled.expect("this test needs a C compiler `cc`").success());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_library_that_a_plugin_misses_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for (needed, part) in [("libcuda.so.none", "install NVIDIA's driver"), ("libelse.so", "LD_LIBRARY_PATH")] {
+            let [needs, plugin] = [needed, "plugin.so"].map(|name| folder.path().join(name));
+            compile(1, &needs);
+            std::fs::write(folder.path().join("p.c"), "int value(void); int other(void) { return value(); }").unwrap();
+            let mut linked = Command::new("cc");
+            linked.args(["-shared", "-fPIC", "-o"]).args([&plugin, &folder.path().join("p.c")]);
+            // By this name it is looked for, where it isn't.
+            let name = format!("-Wl,-soname,{needed}");
+            let mut named = Command::new("cc");
+            named.args(["-shared", "-fPIC", name.as_str(), "-o"]).arg(&needs).arg(needs.with_extension("c"));
+            assert!(named.status().unwrap().success() && linked.arg(&needs).status().unwrap().success());
+            std::fs::remove_file(&needs).unwrap();
+            let message = PluginFile::read(&plugin).unwrap().load().err().unwrap().to_string();
+            assert!(message.contains(needed) && message.contains(part), "{message}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use self::policy::{PolicyCommand, PolicyLanguage, PolicyReplayArgs};
 
 /// Distils a classifier without its training data.
 ///
-/// Exit codes: 0 done, 1 the run failed, 2 the input is wrong. Data goes to stdout, everything else to stderr.
+/// Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 or 143 interrupted by Ctrl-C or SIGTERM. Data goes to stdout, everything else to stderr.
 #[derive(Debug, Parser)]
 #[command(name = "limbeck", version, arg_required_else_help = true)]
 pub struct Cli {

@@ -24,7 +24,9 @@ impl<P: Document> Kept<P> {
             Some(old) if !run.is_untouched() => {
                 let keys = plan.differences(&old)?;
                 let of_students = keys.iter().all(|key| plan.is_of_students(key) && old.is_of_students(key));
-                if !of_students || STUDENTS.iter().any(|name| run.join(name).exists()) {
+                let of_more = keys.iter().all(|key| plan.is_of_more(key));
+                if !of_more && (!of_students || STUDENTS.iter().any(|name| run.join(name).exists())) {
+                    let keys: Vec<_> = keys.iter().map(|key| P::in_recipe(key)).collect();
                     refuse_differences(&keys, of_students, out)?;
                 }
                 if !keys.is_empty() {
@@ -118,7 +120,7 @@ mod tests {
         drop(Kept::begin(plan(1), dir.path()).unwrap());
         let error = Kept::begin(plan(2), dir.path()).err().unwrap();
         let message = error.to_string().replace(&dir.path().display().to_string(), "[dir]");
-        insta::assert_snapshot!(message, @"`[dir]` was made from another recipe, the difference is in `epochs`: choose another directory with --out, or remove this one");
+        insta::assert_snapshot!(message, @"`[dir]` was made from another recipe, the difference is in `train.epochs`: choose another directory with --out, or remove this one");
         assert_eq!(error.exit_code(), 2);
     }
 

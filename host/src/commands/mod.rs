@@ -11,8 +11,8 @@ mod preflight;
 mod run;
 mod train;
 
-use limbeck::Result;
 use limbeck::progress::{Mode, Progress};
+use limbeck::{Result, interrupt};
 
 use crate::cli::{Cli, Command, Stage};
 
@@ -23,6 +23,9 @@ pub fn dispatch(cli: Cli) -> Result<()> {
 }
 
 fn carry_out(command: Command, progress: &Progress) -> Result<()> {
+    if goes_on(&command) {
+        interrupt::watch(progress)?;
+    }
     match command {
         Command::Run(args) => run::run(&args, progress),
         Command::Synth(args) => run::stage(Stage::Synth, &args, progress),
@@ -36,5 +39,14 @@ fn carry_out(command: Command, progress: &Progress) -> Result<()> {
         Command::Policy(command) => policy::policy(&command, progress),
         Command::Bench(command) => bench::bench(&command, progress),
         Command::Doctor => doctor::doctor(progress),
+    }
+}
+
+/// Whether the same command, given again, takes up what an interrupted one has left.
+fn goes_on(command: &Command) -> bool {
+    match command {
+        Command::Run(_) | Command::Train(_) => true,
+        Command::Synth(_) | Command::Select(_) | Command::Distill(_) | Command::Eval(_) | Command::Report(_) => true,
+        Command::Fidelity(_) | Command::Backend(_) | Command::Policy(_) | Command::Bench(_) | Command::Doctor => false,
     }
 }

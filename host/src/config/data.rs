@@ -13,7 +13,7 @@ pub struct DataConfig {
     /// The number of classes, 2 to 100000. Required.
     pub classes: usize,
     /// `folder` and `shards` only: the side in pixels of the squares that images are cut to, 8 to 1024. With it images may have
-    /// any size and be JPEG, PNG or WebP, and `train classifier` reads them from the disk as it needs them. Required by
+    /// any size and be JPEG, PNG or WebP (other files are passed over), and `train classifier` reads them from the disk as it needs them. Required by
     /// `shards`. Default: all images have one size already and are PNG.
     pub size: Option<usize>,
     /// With `size` only: 3 for colour, 1 for grey. Default 3.
@@ -54,6 +54,6 @@ pub struct FilesConfig {
     pub labels: Option<PathBuf>,
     /// `cifar`: the batch files, in order; `shards`: the shards.
     pub files: Option<Vec<PathBuf>>,
-    /// `folder`: the folder that has one folder a class.
+    /// `folder`: the folder that has one folder a class, of the same names in both splits.
     pub path: Option<PathBuf>,
 }

@@ -265,7 +265,7 @@ pub struct WeigherConfig {
     pub config: serde_json::Map<String, serde_json::Value>,
 }
 
-/// `[baseline]`: what the student is compared with.
+/// `[baseline]`: what the student is compared with. Without this table, with the teacher alone.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BaselineConfig {

@@ -28,6 +28,26 @@ pub(super) fn load(path: &Path, classes: usize) -> Result<Dataset> {
     collect(&files, classes)
 }
 
+/// Classes are numbered by the names of the folders, so that one of another name would shift those after it: fails unless as
+/// many folders have the same names. Another number of folders is told when they are read.
+pub(super) fn same_classes(train: &Path, test: &Path) -> Result<()> {
+    let names = |path: &Path| -> Result<Vec<_>> {
+        let folders = visible_entries(path).map_err(refused)?.into_iter().filter(|entry| entry.is_dir());
+        Ok(folders.filter_map(|folder| folder.file_name().map(ToOwned::to_owned)).collect())
+    };
+    let (of_train, of_test) = (names(train)?, names(test)?);
+    let differ = of_train.iter().zip(&of_test).enumerate().find(|(_, (a, b))| a != b);
+    let Some((class, (a, b))) = differ.filter(|_| of_train.len() == of_test.len()) else { return Ok(()) };
+    let reason = format!(
+        "class {class} is the folder `{}`, but in `{}` it is `{}`: classes are numbered in the order of the folders' names, \
+         which must be the same",
+        b.display(),
+        train.display(),
+        a.display()
+    );
+    Err(bad_file(test, reason))
+}
+
 fn collect(files: &[(u32, PathBuf)], classes: usize) -> Result<Dataset> {
     let Some((_, first_file)) = files.first() else {
         return Err(Error::input("there is no class to read: set `data.classes` to at least 1"));

@@ -64,6 +64,31 @@ fn bad_folders_are_refused_by_name() {
 }
 
 #[test]
+fn both_splits_number_their_classes_alike() {
+    use crate::data::{Split, Stream, load};
+    use crate::plan::{DataPlan, Files, Format};
+    let (train, test) = (two_classes(), two_classes());
+    let files = |dir: &TempDir| Some(Files::Folder { path: dir.path().into() });
+    let data = |size| DataPlan {
+        format: Format::Folder,
+        classes: 2,
+        size,
+        channels: 3,
+        train: files(&train),
+        test: files(&test),
+    };
+    load(&data(None), Split::Test).unwrap();
+    std::fs::rename(test.path().join("dog"), test.path().join("bird")).unwrap();
+    let refused = [load(&data(None), Split::Test).err(), Stream::open(&data(Some(8)), Split::Train).err()];
+    for message in refused.map(|error| error.unwrap().to_string()) {
+        assert!(message.contains("class 0 is the folder `bird`, but in `"), "{message}");
+    }
+    // Where there are more or fewer, who reads them says so.
+    std::fs::create_dir(test.path().join("cow")).unwrap();
+    assert!(load(&data(None), Split::Test).unwrap_err().to_string().contains("3 subfolders (bird, cat, cow)"));
+}
+
+#[test]
 fn a_png_that_claims_to_be_huge_is_refused() {
     let mut bytes = image(1, 4, 4, 0).to_png().unwrap();
     bytes[16..20].copy_from_slice(&100_000_u32.to_be_bytes());

@@ -114,14 +114,18 @@ pub fn load(spec: &DataPlan, split: Split) -> Result<Dataset> {
     }
 }
 
-/// The files of a split. Fails where the recipe doesn't name any.
+/// The files of a split. Fails where the recipe doesn't name any, and where the class folders of the two splits differ.
 fn files(spec: &DataPlan, split: Split) -> Result<&Files> {
     let (files, key) = match split {
         Split::Train => (&spec.train, "data.train"),
         Split::Test => (&spec.test, "data.test"),
     };
     let missing = || Error::input(format!("the recipe doesn't say where these images are: add `{key}` to it"));
-    files.as_ref().ok_or_else(missing)
+    let files = files.as_ref().ok_or_else(missing)?;
+    if let (Some(Files::Folder { path: train }), Some(Files::Folder { path: test })) = (&spec.train, &spec.test) {
+        folder::same_classes(train, test)?;
+    }
+    Ok(files)
 }
 
 /// An [`Error::Input`] that names a file.

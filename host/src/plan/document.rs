@@ -26,6 +26,16 @@ pub trait Document: Serialize + DeserializeOwned {
         false
     }
 
+    /// Whether nothing that is done ever depends on a key: more or less is done, and nothing otherwise.
+    fn is_of_more(&self, _key: &str) -> bool {
+        false
+    }
+
+    /// The key as the recipe has it.
+    fn in_recipe(key: &str) -> String {
+        key.to_owned()
+    }
+
     /// The text of `plan.toml`.
     fn to_toml(&self) -> Result<String> {
         let text = toml::to_string_pretty(self);
@@ -70,6 +80,15 @@ impl Document for Plan {
         let table = key.split('.').next().unwrap_or_default();
         self.rounds.is_none() && ["teacher", "select", "limits", "distill", "baseline"].contains(&table)
     }
+
+    /// The students of the baseline are beside the others, which don't depend on them; only the evaluation is done anew.
+    fn is_of_more(&self, key: &str) -> bool {
+        key.starts_with("baseline.")
+    }
+}
+
+fn of_train(key: &str) -> String {
+    if key.starts_with("data.") { key.to_owned() } else { format!("train.{key}") }
 }
 
 impl Document for ClassifierPlan {
@@ -82,6 +101,10 @@ impl Document for ClassifierPlan {
     fn check(&self) -> Result<()> {
         check_classifier(self)
     }
+
+    fn in_recipe(key: &str) -> String {
+        of_train(key)
+    }
 }
 
 impl Document for GeneratorTrainPlan {
@@ -93,6 +116,10 @@ impl Document for GeneratorTrainPlan {
 
     fn check(&self) -> Result<()> {
         check_generator(self)
+    }
+
+    fn in_recipe(key: &str) -> String {
+        of_train(key)
     }
 }
 

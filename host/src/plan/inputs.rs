@@ -121,26 +121,30 @@ fn remedy(kind: Kind) -> &'static str {
     }
 }
 
-/// The hash of a folder's listing, and the bytes of all its files. Contents aren't read: they may be terabytes.
+/// The hash of a folder's listing, and the bytes of all its files, but for hidden ones, which no reader takes up and file
+/// managers put anywhere. Contents aren't read: they may be terabytes.
 fn folder(key: &str, path: &Path) -> Result<(String, u64)> {
     let shown = path.display();
     if !path.is_dir() {
         return Err(Error::input(format!("`{key}`: no folder `{shown}`: {}", remedy(Kind::Folder))));
     }
     let mut listing = Vec::new();
-    let walked = walk(path, "", &mut listing);
-    let total = walked.map_err(|error| Error::input(format!("`{key}`: can't list `{shown}`: {error}")))?;
+    let total = walk(path, "", &mut listing).map_err(|error| error.context(format_args!("`{key}`")))?;
     listing.sort_unstable();
     Ok((sha256_bytes(listing.join("\n").as_bytes()), total))
 }
 
-fn walk(folder: &Path, prefix: &str, listing: &mut Vec<String>) -> std::io::Result<u64> {
+fn walk(folder: &Path, prefix: &str, listing: &mut Vec<String>) -> Result<u64> {
+    let refuse = |path: &Path, error: std::io::Error| Error::input(format!("can't read `{}`: {error}", path.display()));
     let mut total = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
+    for entry in std::fs::read_dir(folder).map_err(|error| refuse(folder, error))? {
+        let entry = entry.map_err(|error| refuse(folder, error))?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         // `metadata` of the path follows links, as the reader of the images does.
-        let metadata = std::fs::metadata(entry.path())?;
+        let metadata = std::fs::metadata(entry.path()).map_err(|error| refuse(&entry.path(), error))?;
         if metadata.is_dir() {
             total += walk(&entry.path(), &format!("{name}/"), listing)?;
         } else {
@@ -216,7 +220,15 @@ mod tests {
         let hash = || folder("k", dir.path()).unwrap();
         let before = hash();
         assert_eq!(before.1, 3);
+        std::fs::write(dir.path().join("a/.DS_Store"), "hidden").unwrap();
+        assert_eq!(before, hash());
         std::fs::write(dir.path().join("a/y.png"), "").unwrap();
         assert_ne!(before, hash());
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("nowhere", dir.path().join("a/z.png")).unwrap();
+            let message = folder("k", dir.path()).unwrap_err().to_string();
+            assert!(message.contains("a/z.png`: No such file"), "{message}");
+        }
     }
 }

@@ -66,6 +66,11 @@ impl Progress {
         self.err(format_args!("warning: {line}"));
     }
 
+    /// One line that is shown even when quiet, and is no warning: the process ends.
+    pub fn last_word(&self, line: impl Display) {
+        self.err(line);
+    }
+
     /// One line of data on stdout. A closed pipe is no error: the reader has had enough. Any other is told by
     /// [`Progress::written`].
     pub fn data(&self, line: impl Display) {

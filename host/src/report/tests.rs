@@ -30,6 +30,7 @@ fn a_whole_run_shows_every_section() {
         "teacher-filter 0.1.0",
         "148",
         "5d41402abc4b",
+        "on cpu, 2 threads. Work that was interrupted is not counted.",
     ] {
         assert!(page.contains(part), "the page lacks {part:?}");
     }
@@ -85,6 +86,28 @@ fn damaged_parts_are_named_and_left_out() {
         assert!(named, "the page doesn't name {part:?}");
     }
     assert!(page.contains("<section id=\"training\">") && !page.contains("<section id=\"drawn\">"));
+}
+
+/// Charts have room for some classes; the tables below them have all.
+#[test]
+fn classes_that_are_not_shown_are_counted() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("subset")).unwrap();
+    let decisions: Vec<_> = (0..45).map(|class| serde_json::json!({"id": class, "class": class})).collect();
+    let subset = serde_json::json!({ "decisions": decisions });
+    std::fs::write(dir.path().join("subset/round-000.json"), subset.to_string()).unwrap();
+    let mut shares = vec![0.25; 45];
+    shares[7] = 0.0;
+    let confusion = vec![vec![1; 45]; 45];
+    let student = serde_json::json!({"per_class": shares, "confusion": confusion, "top1": 0.25, "images": 45});
+    let judgement = serde_json::json!({"arms": {"synthetic": {"top1": {"mean": 0.25}, "students": [student]}}});
+    std::fs::write(dir.path().join("eval.json"), judgement.to_string()).unwrap();
+    let page = render(&dir);
+    let by_class = page.split("<h3>By class</h3>").skip(1).map(|card| card.split("</figcaption>").next().unwrap());
+    let by_class: Vec<_> = by_class.collect();
+    assert!(by_class.iter().all(|head| head.contains("The first 40 of 45 classes are shown.")), "{by_class:?}");
+    assert!(by_class.len() == 2 && by_class[1].contains("The axis begins at 0.00"), "{by_class:?}");
+    assert!(page.contains("The axis begins at 24.90"));
 }
 
 #[test]

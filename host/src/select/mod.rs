@@ -149,6 +149,9 @@ pub fn run_with(plan: &Plan, run: &RunDir, progress: &Progress, teacher: OpenTea
     }
     run.write_json(&subset_file(round), &subset)?;
     progress.note(summary(&subset));
+    if let Some(warning) = without_images(&subset.decisions) {
+        progress.warn(warning);
+    }
     Ok(())
 }
 
@@ -203,6 +206,19 @@ fn summary(subset: &Subset) -> String {
     }
 }
 
+/// Names the classes that were drawn, but of which nothing stays: students can't learn them.
+fn without_images(decisions: &[Decision]) -> Option<String> {
+    const SHOWN: usize = 10;
+    let mut kept = BTreeMap::<u32, bool>::new();
+    decisions.iter().for_each(|one| *kept.entry(one.class).or_default() |= one.kept);
+    let lost: Vec<_> = kept.iter().filter(|(_, kept)| !**kept).map(|(class, _)| class.to_string()).collect();
+    let more = if lost.len() > SHOWN { ", …" } else { "" };
+    let shown = lost.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let classes = if lost.len() == 1 { "class" } else { "classes" };
+    let (count, all) = (lost.len(), kept.len());
+    (count > 0).then(|| format!("select: no image was kept of {count} of {all} classes ({classes} {shown}{more})"))
+}
+
 /// Why images were dropped, the most frequent reason first: `301 below the cut, 12 too sure`.
 pub fn reasons(decisions: &[Decision]) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
@@ -212,4 +228,31 @@ pub fn reasons(decisions: &[Decision]) -> String {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|&(reason, count)| (std::cmp::Reverse(count), reason));
     counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_of_which_nothing_stays_are_named() {
+        let decision = |class, kept| Decision {
+            id: 0,
+            class,
+            kept,
+            score: None,
+            rank: None,
+            reason: String::new(),
+            teacher_class: 0,
+            teacher_p_class: 0.0,
+        };
+        let told = |decisions: &[(u32, bool)]| {
+            without_images(&decisions.iter().map(|&(class, kept)| decision(class, kept)).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[(0, true), (0, false), (7, false), (7, true)]), None);
+        let message = told(&[(3, false), (0, true), (3, false)]).unwrap();
+        assert_eq!(message, "select: no image was kept of 1 of 2 classes (class 3)");
+        let all: Vec<_> = (0..12).map(|class| (class, false)).collect();
+        assert!(told(&all).unwrap().ends_with("12 of 12 classes (classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …)"));
+    }
 }

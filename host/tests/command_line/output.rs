@@ -28,5 +28,5 @@ fn a_full_disk() {
     let script = r#"trap "" XFSZ; ulimit -f 0; exec "$0" run recipe.toml --out out"#;
     let mut shell = Command::new("sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_limbeck")]);
-    insta::assert_snapshot!(place.refused_by(&mut shell), @"exit 2: error: output directory `[dir]/out` can't be written: File too large (os error 27): choose another directory with --out");
+    insta::assert_snapshot!(place.refused_by(&mut shell), @"exit 2: error: output directory `[dir]/out` can't be written: File too large (os error 27): free some space, or choose another directory with --out");
 }

@@ -2,6 +2,8 @@
 
 mod generator;
 mod guide;
+mod interrupt;
+mod later;
 mod resume;
 mod rounds;
 mod support;

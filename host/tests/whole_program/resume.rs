@@ -17,7 +17,7 @@ fn kill_after(mut command: Command, delay: Duration) -> bool {
 }
 
 #[track_caller]
-fn wait_for(path: &Path) {
+pub fn wait_for(path: &Path) {
     let patience = Instant::now();
     while !path.exists() {
         assert!(patience.elapsed() < Duration::from_secs(300), "{} never came", path.display());
@@ -26,7 +26,7 @@ fn wait_for(path: &Path) {
 }
 
 #[track_caller]
-fn assert_same(found: &Path, expected: &Path) {
+pub fn assert_same(found: &Path, expected: &Path) {
     let (found, expected) = (results(found), results(expected));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (path, bytes) in &expected {

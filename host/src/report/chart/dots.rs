@@ -22,9 +22,7 @@ enum Labels {
 /// A chart with a row each, on an axis of shares. `spacious` puts the names above the rows, for few rows with long names.
 pub(in crate::report) fn dots(rows: &[Dots], spacious: bool, label: &str) -> Html {
     let labels = if spacious { Labels::Above } else { Labels::Beside };
-    let spread = rows.iter().filter_map(|row| row.spread).flat_map(|(_, mean, std)| [mean - std, mean + std]);
-    let values = rows.iter().flat_map(|row| row.marks.iter().map(|mark| mark.1)).chain(spread);
-    let axis = Axis::shares(values, "top-1 accuracy");
+    let axis = axis(rows);
     let (row_height, left) = if spacious { (46.0, 8.0) } else { (22.0, 40.0) };
     let height = row_height * rows.len() as f64 + Frame::TOP + Frame::BOTTOM;
     let frame = Frame { x: &axis, y: None, height, left, open: true };
@@ -33,6 +31,17 @@ pub(in crate::report) fn dots(rows: &[Dots], spacious: bool, label: &str) -> Htm
     let marks = rows.iter().enumerate().map(|(i, row)| row_marks(row, &axis, width, at(i))).collect();
     let names = rows.iter().enumerate().map(|(i, row)| name(row, labels, Frame::TOP + at(i), left)).collect();
     frame.draw(label, marks, names)
+}
+
+/// The share at which the axis of these rows begins.
+pub(in crate::report) fn begins(rows: &[Dots]) -> f64 {
+    axis(rows).low()
+}
+
+fn axis(rows: &[Dots]) -> Axis {
+    let spread = rows.iter().filter_map(|row| row.spread).flat_map(|(_, mean, std)| [mean - std, mean + std]);
+    let values = rows.iter().flat_map(|row| row.marks.iter().map(|mark| mark.1)).chain(spread);
+    Axis::shares(values, "top-1 accuracy")
 }
 
 fn row_marks(row: &Dots, axis: &Axis, width: f64, y: f64) -> Html {

@@ -10,7 +10,7 @@ mod shares;
 
 use super::html::{Html, html};
 pub(super) use axis::Axis;
-pub(super) use dots::{Dots, dots};
+pub(super) use dots::{Dots, begins, dots};
 pub(super) use histogram::histogram;
 pub(super) use line::{Series, legend as line_legend, lines};
 pub(super) use shares::{Share, shares};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Section, table};
+use super::{Section, first_of, table};
 use crate::pool::Sample;
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
@@ -17,10 +17,7 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     inputs.samples.values().for_each(|sample| classes.entry(sample.class).or_default().push(sample));
     let first = inputs.samples.values().next()?;
     let rows = classes.iter().take(MOST_CLASSES).map(|(class, samples)| row(*class, samples)).collect::<Html>();
-    let shown = match classes.len() {
-        count if count > MOST_CLASSES => format!(" The first {MOST_CLASSES} of {count} classes are shown."),
-        _ => String::new(),
-    };
+    let shown = first_of(MOST_CLASSES, classes.len());
     let lead = format!(
         "{} of {}×{} pixels in {} classes, drawn by {} in {} steps with guidance {}. Each row holds up to {PER_CLASS}, \
          evenly spaced over what was drawn for the class and not chosen by looks.{shown}",

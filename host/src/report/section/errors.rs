@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Section, arm_name, as_table, card, grid};
-use crate::report::chart::{Dots, Ink, dots, marker_legend};
+use super::{Section, arm_name, as_table, card, first_of, grid};
+use crate::report::chart::{Dots, Ink, begins, dots, marker_legend};
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
 use crate::report::view::{Arm, Judgement};
@@ -131,11 +131,12 @@ fn class_chart(judgement: &Judgement) -> Option<Html> {
     let label = "Accuracy on the test images of each class; the figures are in the table below.";
     let body =
         html!("<ul class=\"legend\">{}</ul>{}{}", legend, dots(&rows, false, label), as_table(&head, cells.collect()));
-    Some(card(
-        "By class",
-        "Accuracy on the test images of each class, mean over seeds. The axis does not begin at zero.",
-        body,
-    ))
+    let remark = format!(
+        "Accuracy on the test images of each class, mean over seeds. The axis begins at {}.{}",
+        words::percent(begins(&rows)),
+        first_of(rows.len(), classes)
+    );
+    Some(card("By class", &remark, body))
 }
 
 fn means(arm: &Arm) -> BTreeMap<usize, f64> {

@@ -42,17 +42,14 @@ fn timings(inputs: &Inputs) -> Option<Html> {
         rows,
         words::seconds(total)
     );
-    let remark = match (inputs.summary.device.as_str(), inputs.summary.threads) {
-        ("", _) => "Wall time of each stage.".to_owned(),
-        (device, None) => format!("Wall time of each stage on {}.", words::clipped(device, 60)),
+    let place = match (inputs.summary.device.as_str(), inputs.summary.threads) {
+        ("", _) => String::new(),
+        (device, None) => format!(" on {}", words::clipped(device, 60)),
         (device, Some(threads)) => {
-            format!(
-                "Wall time of each stage on {}, {}.",
-                words::clipped(device, 60),
-                words::counted(threads as usize, "thread")
-            )
+            format!(" on {}, {}", words::clipped(device, 60), words::counted(threads as usize, "thread"))
         }
     };
+    let remark = format!("Wall time of each stage{place}. Work that was interrupted is not counted.");
     Some(card("Time", &remark, body))
 }
 

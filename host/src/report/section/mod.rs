@@ -74,6 +74,11 @@ fn table(head: &[&str], rows: Vec<Vec<String>>) -> Html {
     )
 }
 
+/// Says that not all classes are shown, where that is so.
+fn first_of(shown: usize, classes: usize) -> String {
+    if shown < classes { format!(" The first {shown} of {classes} classes are shown.") } else { String::new() }
+}
+
 /// What an arm is called on the page.
 fn arm_name(arm: &str) -> String {
     match arm {

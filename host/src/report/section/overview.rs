@@ -1,7 +1,7 @@
 //! The head of the page: what the run is and how well its student does.
 
 use super::{arm_name, as_table};
-use crate::report::chart::{Dots, Ink, dots};
+use crate::report::chart::{Dots, Ink, begins, dots};
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
 use crate::report::view::{Arm, Judgement};
@@ -87,8 +87,9 @@ fn comparison(judgement: &Judgement) -> Html {
         "Top-1 accuracy of each student and of the teacher on a common axis; the figures are in the table below.";
     html!(
         "<figure class=\"comparison\">{}<figcaption>A marker a seed; bars are mean ± standard deviation. \
-         The axis does not begin at zero.</figcaption>{}</figure>",
+         The axis begins at {}.</figcaption>{}</figure>",
         dots(&rows, true, label),
+        words::percent(begins(&rows)),
         table
     )
 }

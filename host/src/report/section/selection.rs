@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Section, as_table, card, grid, table};
+use super::{Section, as_table, card, first_of, grid, table};
 use crate::report::chart::{Share, histogram, shares};
 use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
@@ -135,7 +135,8 @@ fn by_class(subset: &Subset) -> Html {
         .iter()
         .map(|(class, [kept, dropped])| vec![class.to_string(), words::thousands(*kept), words::thousands(*dropped)]);
     let table = as_table(&["class", "kept", "dropped"], rows.collect());
-    card("By class", "How many images of each class stayed.", html!("{}{}{}", legend(), svg, table))
+    let remark = format!("How many images of each class stayed.{}", first_of(bars.len(), classes.len()));
+    card("By class", &remark, html!("{}{}{}", legend(), svg, table))
 }
 
 fn scores(kept: &[&Decision], dropped: &[&Decision]) -> Option<Html> {
