@@ -101,7 +101,7 @@ struct Artist<'a> {
 
 impl<'a> Artist<'a> {
     fn new(plan: &'a Plan, progress: &Progress, device: &'a Device, round: u32) -> Result<Self> {
-        let generator = Generator::open(&plan.generator, device)?;
+        let generator = Generator::open(&plan.generator, device, progress)?;
         check(plan, &generator)?;
         let guided_channels = plan.synth.guided_channels.unwrap_or(generator.shape[0]);
         let ids = plan.round_ids(round);

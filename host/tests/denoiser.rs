@@ -90,7 +90,7 @@ fn behaves(denoiser: &dyn Denoiser, device: &Device) {
 fn linked_in_and_opened_denoise_as_the_network_does() {
     for (_, device) in devices() {
         behaves(linked(&device).as_ref(), &device);
-        behaves(open_denoiser(&plan(), &device).unwrap().as_ref(), &device);
+        behaves(open_denoiser(&plan(), &device, Services::default()).unwrap().as_ref(), &device);
     }
 }
 
@@ -116,10 +116,13 @@ fn what_it_can_not_do_is_said() {
     let message = open_classifier(&plan(), &Device::Cpu).err().unwrap().to_string();
     assert!(message.contains("is no teacher: it has `denoise`, not `classify`"), "{message}");
     let teacher = weights().with_file_name("teacher-weak.safetensors");
-    let message =
-        open_denoiser(&PluginPlan { weights: Some(teacher), ..plan() }, &Device::Cpu).err().unwrap().to_string();
+    let message = open_denoiser(&PluginPlan { weights: Some(teacher), ..plan() }, &Device::Cpu, Services::default())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(message.contains("is not a file that `limbeck train generator` wrote"), "{message}");
     let config = json!({ "steps": 3 });
-    let message = open_denoiser(&PluginPlan { config, ..plan() }, &Device::Cpu).err().unwrap().to_string();
+    let message =
+        open_denoiser(&PluginPlan { config, ..plan() }, &Device::Cpu, Services::default()).err().unwrap().to_string();
     assert!(message.contains("unknown field `steps`"), "{message}");
 }

@@ -69,7 +69,7 @@ fn check(shown: &str, text: &str) -> Vec<String> {
         "host/src/backend/",
         "plugin-api/backend/",
         "plugins/candle/src/cuda.rs",
-        "plugins/onnx/src/ort/",
+        "plugins/onnx-runtime/src/",
         "models/src/ops/",
         "models/src/process.rs",
     ];

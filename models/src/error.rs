@@ -8,7 +8,8 @@ pub enum Error {
     #[error("the checkpoint has no tensor `{name}`: it is of another architecture")]
     MissingTensor { name: String },
     #[error(
-        "tensor `{name}` has shape {found:?}, the network needs {expected:?}: the checkpoint is of another architecture"
+        "tensor `{name}` has shape {found:?}, the network needs {expected:?}: the checkpoint is of another architecture, or of \
+         other classes, channels or image size"
     )]
     WrongShape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("`{path}` is not a readable safetensors file: {reason}")]

@@ -83,9 +83,9 @@ static void destroy(void *instance) {
 }
 
 static int create(const limbeck_host *host, limbeck_str config, void **instance) {
-  (void)host; /* one thread, no log */
-  char path[4096], *file = NULL;
-  if (!weights_path(config, path, sizeof path)) FAIL(LIMBECK_FAILED, "it needs `weights`, a path without escapes");
+  char path[4096], *file = ((void)host, NULL); /* one thread, no log */
+  if (!weights_path(config, path, sizeof path))
+    FAIL(LIMBECK_FAILED, "it needs weights: write `weights = \"FILE.safetensors\"` under [teacher] (no quotes or backslashes)");
   FILE *stream = fopen(path, "rb");
   if (!stream) FAIL(LIMBECK_FAILED, "can't open `%s`", path);
   mlp *m = calloc(1, sizeof *m);

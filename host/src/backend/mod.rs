@@ -32,7 +32,8 @@ use self::plugin::Plugin;
 pub use self::selftest::{Finding, SelfTest, Speed, Told, Verdict, self_test};
 pub use self::services::{Log, Services};
 use crate::plan::{Combine, PluginPlan, TeachersPlan};
-use crate::{Error, Result};
+use crate::progress::Progress;
+use crate::{Context as _, Error, Result};
 
 /// A teacher.
 pub trait Classifier: Send + Sync {
@@ -99,20 +100,32 @@ impl ClassifierInfo {
         if found == taught {
             return Ok(());
         }
+        let shown = |(channels, height, width): (usize, usize, usize)| format!("{channels}x{height}x{width}");
+        let remedy = if found.0 == self.channels {
+            ", or set `size` (or `input`, which resizes) in its `config` if it has such a key"
+        } else {
+            ""
+        };
         Err(Error::input(format!(
-            "they are {found:?} (channels, height, width), the teacher `{}` takes {taught:?}: name a teacher of this size",
-            self.name
+            "they are {}, the teacher `{}` takes {}: name a teacher of this size{remedy}",
+            shown(found),
+            self.name,
+            shown(taught)
         )))
     }
 }
 
 /// Opens the teacher of a run: the one that the plan names, or all that it names as one.
 ///
-/// Several must tell the same classes apart and take images of one size. They are asked one after the other.
-pub fn open_teacher(plan: &TeachersPlan, device: &Device) -> Result<Box<dyn Classifier>> {
+/// Several must tell the same classes apart and take images of one size. They are asked one after the other. `progress`
+/// hears what their plugins warn of.
+pub fn open_teacher(plan: &TeachersPlan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
     let mut members = Vec::with_capacity(plan.members.len());
     for (name, member) in &plan.members {
-        members.push((name.clone(), open_classifier(member, device)?));
+        let who = if plan.members.len() == 1 { plugin_name(member) } else { format!("teacher `{name}`") };
+        let services = Services::telling(progress, &who, Level::Warn);
+        let opened = open_classifier_with(member, device, services);
+        members.push((name.clone(), if plan.members.len() == 1 { opened? } else { opened.context(who)? }));
     }
     combine(members, plan.combine, &plan.classes)
 }
@@ -156,12 +169,17 @@ pub fn link_classifier<B: Backend>(
     Plugin::linked::<B>()?.classifier(config, device, services)
 }
 
-/// Opens a denoiser, with default [`Services`]; `plan` names plugin, pin, weights and options as for a teacher.
+/// What messages call the plugin of a plan.
+pub fn plugin_name(plan: &PluginPlan) -> String {
+    format!("plugin {}", plan.plugin.file_stem().unwrap_or_default().to_string_lossy())
+}
+
+/// Opens a denoiser; `plan` names plugin, pin, weights and options as for a teacher.
 ///
 /// Fails as wrong input when the file is not the pinned one or no plugin, and when the plugin refuses its weights.
-pub fn open_denoiser(plan: &PluginPlan, device: &Device) -> Result<Box<dyn Denoiser>> {
+pub fn open_denoiser(plan: &PluginPlan, device: &Device, services: Services) -> Result<Box<dyn Denoiser>> {
     let (plugin, config) = Plugin::planned(plan)?;
-    plugin.denoiser(&config, device, Services::default())
+    plugin.denoiser(&config, device, services)
 }
 
 /// Makes a denoiser of a backend that is linked into this program: the same table, the same checks.

@@ -135,6 +135,12 @@ pub(super) fn instance_config(config: &serde_json::Value, weights: Option<&Path>
         serde_json::Value::Object(table) => table.clone(),
         other => return Err(Error::input(format!("the plugin's `config` must be a table, it is `{other}`"))),
     };
+    if table.contains_key("weights") {
+        return Err(Error::input(
+            "`weights` in the plugin's `config` would be loaded whatever is there: write it beside `plugin`, where the run \
+             hashes the file (`backend check` takes it as `--weights FILE`)",
+        ));
+    }
     if let Some(weights) = weights {
         let path = weights.to_str().ok_or_else(|| {
             Error::input(format!("weights `{}`: the path is not UTF-8: rename it", weights.display()))

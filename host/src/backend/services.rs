@@ -9,9 +9,13 @@ use limbeck_backend::Level;
 use limbeck_backend::abi::{self, Str};
 use limbeck_backend::dlpack::DLDevice;
 
+use crate::progress::{Progress, clean};
 use crate::{Error, Result};
 
-/// Takes a plugin's log lines, from any thread.
+/// Characters of one line that are shown.
+const LINE: usize = 1000;
+
+/// Takes a plugin's log lines, from any thread: clean and of a bounded length.
 pub type Log = dyn Fn(Level, &str) + Send + Sync;
 
 /// What a plugin may use of the host.
@@ -23,6 +27,23 @@ pub struct Services {
     pub cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
     /// How many threads an instance may keep busy, at least 1. Default: as many as the host itself.
     pub max_threads: usize,
+}
+
+impl Services {
+    /// The default ones, with lines at level `least` or above told to the user, each once: stages open a plugin again that
+    /// an earlier one has opened. `who` stands before each.
+    pub fn telling(progress: &Progress, who: &str, least: Level) -> Self {
+        let (progress, who) = (progress.clone(), who.to_owned());
+        let log = move |level: Level, line: &str| {
+            let line = format!("{who}: {line}");
+            match level {
+                _ if level > least || !progress.is_new(&line) => {}
+                Level::Error | Level::Warn => progress.warn(line),
+                Level::Info | Level::Debug => progress.note(line),
+            }
+        };
+        Self { log: Arc::new(log), ..Self::default() }
+    }
 }
 
 impl Default for Services {
@@ -77,7 +98,8 @@ unsafe extern "C" fn log(ctx: *mut c_void, level: c_int, message: Str) {
     let Some(services) = (unsafe { ctx.cast_const().cast::<Services>().as_ref() }) else { return };
     // SAFETY: by the plugin's promise.
     let Some(message) = (unsafe { message.bytes() }) else { return };
-    let message = String::from_utf8_lossy(message);
+    // Names of tensors and the like come from files.
+    let message = clean(&String::from_utf8_lossy(message), LINE);
     // A panic in the host's own log must not unwind into the plugin.
     let _ = catch_unwind(AssertUnwindSafe(|| (services.log)(Level::from_code(level), &message)));
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use limbeck::backend::{Finding, Services, Speed, Told, Verdict, inspect, inspect_linked, list, self_test};
+use limbeck::backend::{Finding, Level, Services, Speed, Told, Verdict, inspect, inspect_linked, list, self_test};
 use limbeck::progress::{Bar, Progress, bytes_text, rate_text};
 use limbeck::{Error, Result};
 use limbeck_candle::CandleClassifier;
@@ -65,7 +65,8 @@ fn check(args: &BackendCheckArgs, progress: &Progress) -> Result<()> {
             tell(told, progress);
         }
     };
-    let tested = self_test(&args.file, &config, weights.as_deref(), &device, &Services::default(), &hear)?;
+    let services = Services::telling(progress, "plugin says", Level::Debug);
+    let tested = self_test(&args.file, &config, weights.as_deref(), &device, &services, &hear)?;
     drop(bar);
     if args.json {
         progress.data(serde_json::to_string(&tested).map_err(|error| Error::failed(error.to_string()))?);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use limbeck::backend::{Classifier, Services, link_classifier, open_classifier};
+use limbeck::backend::{Backend as _, Classifier, Services, inspect, link_classifier, open_classifier};
 use limbeck::bench::turns::{Turns, take_turns};
 use limbeck::plan::PluginPlan;
 use limbeck::progress::Progress;
@@ -30,6 +30,14 @@ pub fn bench(args: &BenchBackendArgs, progress: &Progress) -> Result<()> {
     let weights = folder.path().join("weights.safetensors");
     std::fs::write(&weights, random_weights(args)?)?;
     let plugin = plugin(args)?;
+    let found = inspect(&plugin)?.manifest.name;
+    if found != CandleClassifier::manifest().name {
+        return Err(Error::input(format!(
+            "plugin `{}` is `{found}`, nothing else of which is linked in to compare it with: `limbeck backend check` tells the \
+             speed of any plugin",
+            plugin.display()
+        )));
+    }
     let opened = open_classifier(&teacher(&plugin, &weights), &device)?;
     let config = json!({ "weights": weights });
     let linked = link_classifier::<CandleClassifier>(&config, &device, Services::default())?;

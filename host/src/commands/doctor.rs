@@ -6,6 +6,7 @@ use std::process::Command;
 use limbeck::Result;
 use limbeck::device::{DeviceName, cuda_built_in};
 use limbeck::progress::Progress;
+use limbeck_onnx_runtime::Runtime;
 
 /// What policies are built for.
 const WASM: &str = "wasm32-wasip2";
@@ -17,6 +18,7 @@ pub fn doctor(progress: &Progress) -> Result<()> {
     progress.data(format_args!("threads     {}", rayon::current_num_threads()));
     progress.data(format_args!("cuda        {}", cuda()));
     progress.data(format_args!("free disk   {}", free_disk().unwrap_or_else(|| "unknown".into())));
+    progress.data(format_args!("onnx plugin {}", onnx_runtime()));
     let compiler = first_line("cc", &["--version"]).unwrap_or_else(|| "no `cc`: policies in C need one".into());
     progress.data(format_args!("c compiler  {compiler}"));
     progress.data(format_args!("wasm target {}", wasm_target()));
@@ -36,6 +38,16 @@ pub fn doctor(progress: &Progress) -> Result<()> {
 fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
+}
+
+/// The ONNX Runtime that the plugin in `dist/plugins` would load, or how to get one.
+fn onnx_runtime() -> String {
+    let beside = std::path::absolute("dist/plugins").unwrap_or_default();
+    let found = limbeck_onnx_runtime::find(None, &beside).and_then(|path| Runtime::open(&path));
+    match found {
+        Ok(runtime) => format!("ONNX Runtime {}, `{}`", runtime.version(), runtime.path().display()),
+        Err(why) => why.to_string(),
+    }
 }
 
 /// Of the file system of the current folder, as `df` tells it.

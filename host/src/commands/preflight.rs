@@ -11,7 +11,7 @@ use limbeck::{Context as _, Error, Result, distill, planning, select, synth};
 
 /// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
-    let generator = Generator::open(&plan.generator, device)?;
+    let generator = Generator::open(&plan.generator, device, progress)?;
     synth::check(plan, &generator)?;
     let test = load(&plan.data, Split::Test)?;
     alike(plan, &generator, &test, "data.test")?;
@@ -21,7 +21,7 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     }
     planning::check(plan, progress)?;
     WeigherFactory::open(plan, progress)?;
-    let teacher = open_teacher(&plan.teacher, device)?;
+    let teacher = open_teacher(&plan.teacher, device, progress)?;
     select::check(plan, teacher.info(), progress)?;
     distill::check(plan, teacher.info(), &test).context("the generator's images")?;
     Ok(teacher)

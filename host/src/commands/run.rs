@@ -60,7 +60,7 @@ pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> 
     }
     let device = args.device.device.open()?;
     let teacher = match stage {
-        Stage::Distill | Stage::Eval => Some(open_teacher(&kept.plan.teacher, &device)?),
+        Stage::Distill | Stage::Eval => Some(open_teacher(&kept.plan.teacher, &device, progress)?),
         Stage::Synth | Stage::Select | Stage::Report => None,
     };
     Work { kept, device_name: args.device.device, device, teacher, progress }.stage(stage, 0)
@@ -69,7 +69,7 @@ pub fn stage(stage: Stage, args: &StageArgs, progress: &Progress) -> Result<()> 
 /// Figures of the drawn images, in words or as JSON.
 pub fn fidelity(args: &FidelityArgs, progress: &Progress) -> Result<()> {
     let kept: Kept<Plan> = Kept::open(&args.stage.run)?;
-    let teacher = open_teacher(&kept.plan.teacher, &args.stage.device.device.open()?)?;
+    let teacher = open_teacher(&kept.plan.teacher, &args.stage.device.device.open()?, progress)?;
     let fidelity = fidelity::run(&kept.plan, &kept.run, progress, teacher.as_ref())?;
     if args.json {
         progress.data(serde_json::to_string(&fidelity).map_err(|error| Error::failed(error.to_string()))?);

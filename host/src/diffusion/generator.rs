@@ -9,9 +9,10 @@ use limbeck_models::dit::{Dit, DitConfig};
 use serde::{Deserialize, Serialize};
 
 use super::guidance::Conditional;
-use crate::backend::{DenoiserInfo, open_denoiser};
+use crate::backend::{DenoiserInfo, Level, Services, open_denoiser, plugin_name};
 use crate::hash::read_as_planned;
 use crate::plan::{GeneratorPlan, NoiseSchedule, PluginPlan, TrainedSchedule};
+use crate::progress::Progress;
 use crate::{Error, Result};
 
 /// What a generator's weights file says of itself, as JSON under `config`.
@@ -39,10 +40,10 @@ pub struct Generator {
 
 impl Generator {
     /// Opens what the plan names. Fails with [`Error::Input`] on a file that `limbeck train generator` did not write and no
-    /// plugin takes, and where nothing tells the schedule of the training.
-    pub fn open(plan: &GeneratorPlan, device: &Device) -> Result<Self> {
+    /// plugin takes, and where nothing tells the schedule of the training. `progress` hears what a plugin warns of.
+    pub fn open(plan: &GeneratorPlan, device: &Device, progress: &Progress) -> Result<Self> {
         match (&plan.plugin, &plan.weights) {
-            (Some(plugin), _) => Self::of_plugin(plan, plugin, device),
+            (Some(plugin), _) => Self::of_plugin(plan, plugin, device, progress),
             (None, Some(weights)) => Self::of_file(weights, &plan.sha256, device),
             (None, None) => Err(Error::input("missing key `generator.weights`")),
         }
@@ -60,8 +61,9 @@ impl Generator {
         Ok(Self { net, classes: model.classes, shape, steps, schedule, plugin: None })
     }
 
-    fn of_plugin(plan: &GeneratorPlan, plugin: &PluginPlan, device: &Device) -> Result<Self> {
-        let net = open_denoiser(plugin, device)?;
+    fn of_plugin(plan: &GeneratorPlan, plugin: &PluginPlan, device: &Device, progress: &Progress) -> Result<Self> {
+        let services = Services::telling(progress, &plugin_name(plugin), Level::Warn);
+        let net = open_denoiser(plugin, device, services)?;
         let DenoiserInfo { classes, channels, height, width, ref sha256, .. } = *net.info();
         let sha256 = Some(sha256.clone());
         let TrainedSchedule { steps, schedule } = match (plan.trained, &plan.weights) {

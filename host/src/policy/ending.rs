@@ -3,10 +3,10 @@
 use wasmtime::{Store, Trap};
 
 use super::limits::MemoryExceeded;
-use super::log::clean;
 use super::state::State;
 use super::wasi::Forbidden;
 use super::{Limits, PolicyError};
+use crate::progress::clean;
 
 /// Characters of a message that are shown.
 pub const MESSAGE: usize = 2000;

@@ -6,9 +6,10 @@ use wasmtime::{StoreContextMut, Trap};
 
 use super::columns::{Columns, Numbers};
 use super::contract::{data, host};
-use super::log::{Level, clean};
+use super::log::Level;
 use super::pool_ops;
 use super::state::{Batch, Lent, State};
+use crate::progress::clean;
 
 /// Bytes that one unit of fuel pays for.
 const BYTES_PER_FUEL: u64 = 8;

@@ -7,11 +7,12 @@ use wasmtime::component::{Instance, Resource};
 
 use super::columns::Columns;
 use super::ending::{MESSAGE, explain};
-use super::log::{LogSink, clean};
+use super::log::LogSink;
 use super::sandbox::ticks;
 use super::state::{Batch, Lent, State};
 use super::usage::PolicyUse;
 use super::{Limits, Policy, PolicyError, Result, Role, check, contract};
+use crate::progress::clean;
 
 pub use super::contract::data::Veto;
 pub use super::contract::lifecycle::{Env, Info, Setup};

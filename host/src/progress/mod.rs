@@ -2,6 +2,7 @@
 
 mod bar;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,9 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 
 pub use self::bar::Bar;
 use crate::{Error, Result};
+
+/// As many lines [`Progress::is_new`] keeps.
+const LINES: usize = 1000;
 
 /// How much is shown on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +45,14 @@ pub struct Progress {
     bars: MultiProgress,
     /// Why a line of data could not be written.
     lost: Arc<Mutex<Option<std::io::Error>>>,
+    /// The lines that [`Progress::is_new`] was asked about.
+    told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Progress {
     pub fn new(mode: Mode) -> Self {
         let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { mode, bars: MultiProgress::with_draw_target(target), lost: Arc::default() }
+        Self { mode, bars: MultiProgress::with_draw_target(target), lost: Arc::default(), told: Arc::default() }
     }
 
     /// Starts a stage of `total` units (`"images"`, `"steps"`); of those that are there already, tell [`Bar::found`].
@@ -69,6 +75,13 @@ impl Progress {
     /// One line that is shown even when quiet, and is no warning: the process ends.
     pub fn last_word(&self, line: impl Display) {
         self.err(line);
+    }
+
+    /// Whether nobody asked about this line before: for what is said again wherever something is opened again. Of a flood
+    /// of lines only the first thousand are new.
+    pub fn is_new(&self, line: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        told.len() < LINES && told.insert(line.to_owned())
     }
 
     /// One line of data on stdout. A closed pipe is no error: the reader has had enough. Any other is told by
@@ -103,6 +116,19 @@ pub fn tolerate_closed(written: std::io::Result<()>) -> std::io::Result<()> {
     written.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
+/// At most `cap` characters of `text`, in which nothing steers a terminal: control characters and the marks that turn
+/// the direction of writing become spaces.
+pub fn clean(text: &str, cap: usize) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown: String = text.chars().take(cap).map(|c| if steers(c) { ' ' } else { c }).collect();
+    if text.chars().nth(cap).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A duration for people: `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 10 min`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -132,6 +158,21 @@ pub fn rate_text(rate: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(clean("\u{1b}[2Jred\u{7}\r\nnext\u{202e}", 100), " [2Jred   next ");
+        assert_eq!(clean("aaaa", 2), "aa…");
+    }
+
+    #[test]
+    fn a_line_is_new_once_and_a_flood_is_cut() {
+        let progress = Progress::new(Mode::Quiet);
+        assert!(progress.is_new("a"));
+        assert!(!progress.clone().is_new("a"));
+        let shown = (0..100_000).filter(|number| progress.is_new(&number.to_string())).count();
+        assert_eq!(shown, LINES - 1);
+    }
 
     #[test]
     fn durations_read_well() {

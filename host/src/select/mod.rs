@@ -110,7 +110,7 @@ pub type OpenTeacher<'a> = &'a dyn Fn() -> Result<Box<dyn Classifier>>;
 
 /// Grades the pool of a round with the plan's teacher and decides what stays.
 pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, device: &Device, round: u32) -> Result<()> {
-    run_with(plan, run, progress, &|| open_teacher(&plan.teacher, device), round)
+    run_with(plan, run, progress, &|| open_teacher(&plan.teacher, device, progress), round)
 }
 
 /// Grades the pool of a round and decides what stays. A finished decision over the same inputs is left as it is, and so

@@ -75,6 +75,12 @@ fn the_c_teacher_is_compiled_as_the_page_says() {
     let command = command.replace("-o libc_mlp.so", &format!("-o '{}/libc_mlp.so'", folder.path().display()));
     let status = std::process::Command::new("sh").args(["-c", &command]).current_dir(root()).status().unwrap();
     assert!(status.success() && folder.path().join("libc_mlp.so").is_file(), "{command}");
+    let opened = open_classifier(&plan(&folder.path().join("libc_mlp.so")), &Device::Cpu);
+    let complaint = opened.err().expect("it has no weights").to_string();
+    assert!(
+        complaint.contains("it needs weights: write `weights = \"FILE.safetensors\"` under [teacher]"),
+        "{complaint}"
+    );
     let source = std::fs::read_to_string(root().join("plugins/c-mlp/mlp.c")).unwrap();
     assert!(source.lines().count() < 150, "{}", source.lines().count());
 }

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use limbeck::backend::{Classifier, combine, open_teacher};
 use limbeck::plan::{Combine, TeachersPlan};
+use limbeck::progress::{Mode, Progress};
 
 use crate::support::{Hostile, images, logits, plan};
 
@@ -88,8 +89,12 @@ fn a_plan_of_one_or_several_opens() {
     let (one, other) = (Hostile::new(&[("VALUE", "1.0f")]), Hostile::new(&[("VALUE", "5.0f")]));
     let open = |members: &[(&str, &Hostile)]| {
         let members = members.iter().map(|(name, plugin)| ((*name).to_owned(), plan(&plugin.path()))).collect();
-        open_teacher(&TeachersPlan { combine: Combine::MeanLogits, classes: Vec::new(), members }, &Device::Cpu)
-            .unwrap()
+        open_teacher(
+            &TeachersPlan { combine: Combine::MeanLogits, classes: Vec::new(), members },
+            &Device::Cpu,
+            &Progress::new(Mode::Quiet),
+        )
+        .unwrap()
     };
     let alone = open(&[("teacher", &one)]);
     assert_eq!((alone.info().name.as_str(), logits(alone.as_ref(), &images(1)).unwrap()[0][0]), ("hostile", 1.0));

@@ -117,6 +117,11 @@ fn an_instance_learns_folder_threads_and_config() {
     let config = r#"Info {"layers":2,"weights":"/w.safetensors"}"#;
     assert_eq!(*lines.lock().unwrap(), [format!("Warn {folder}"), config.to_owned()]);
 
+    let unhashed = serde_json::json!({"weights": "/w.safetensors"});
+    refused(
+        &PluginPlan { config: unhashed, ..plan.clone() },
+        "write it beside `plugin`, where the run hashes the file",
+    );
     refused(&PluginPlan { config: "fast".into(), ..plan }, "`config` must be a table");
 }
 

@@ -80,6 +80,24 @@ fn outputs() {
 }
 
 #[test]
+fn probabilities_where_logits_belong() {
+    let halved = "for (int64_t i = 0; i < in->shape[0]; i++) { float *row = logits + 3 * i; row[0] /= 4, row[1] /= 4, \
+                  row[2] = 1 - row[0] - row[1]; }";
+    let found = findings(halved, &[]);
+    let finding = found.iter().find(|finding| finding.verdict == "remark").unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(finding.found.contains("as probabilities do") && finding.remedy.contains("softmax"), "{finding:?}");
+    assert_eq!(found.len(), 9, "the other tests are done as well: {found:#?}");
+}
+
+#[test]
+fn what_a_plugin_says_is_told_once() {
+    let body = r#"host->log(host->ctx, LIMBECK_LOG_INFO, str("bright\033[1m")), host->log(host->ctx, LIMBECK_LOG_WARN, str("too bright"))"#;
+    let plugin = Hostile::new(&[SOUND[0], SOUND[1], ("CREATE", body)]);
+    let (code, _, stderr) = limbeck(&["backend", "check", &plugin.path().display().to_string()]);
+    assert_eq!((code, stderr.as_str()), (Some(0), "plugin says: bright [1m\nwarning: plugin says: too bright\n"));
+}
+
+#[test]
 fn state_between_calls_and_rows() {
     let counter = "static float calls; for (int64_t i = 0; i < 3 * in->shape[0]; i++) logits[i] += calls; calls += 1";
     fails(&findings(counter, &[]), "the same twice", "other bits", "deterministic: false");

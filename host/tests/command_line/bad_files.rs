@@ -60,7 +60,7 @@ fn generators_that_are_none() {
     let config = format!(r#"{{"model":{model},"steps":100,"schedule":"cosine"}}"#);
     let whole = generator(&config, (16, 3));
     insta::assert_snapshot!(with(b"\x02\0\0\0\0\0\0\0{}"), @"exit 2: error: `[dir]/dit.safetensors` is not a generator: name a file that `limbeck train generator` wrote");
-    insta::assert_snapshot!(with(&whole), @"exit 2: error: [dir]/dit.safetensors: tensor `x_embedder.proj.weight` has shape [16, 3], the network needs [16, 1, 4, 4]: the checkpoint is of another architecture");
+    insta::assert_snapshot!(with(&whole), @"exit 2: error: [dir]/dit.safetensors: tensor `x_embedder.proj.weight` has shape [16, 3], the network needs [16, 1, 4, 4]: the checkpoint is of another architecture, or of other classes, channels or image size");
     insta::assert_snapshot!(with(&whole[..whole.len() - 1]), @"exit 2: error: `[dir]/dit.safetensors` is not a readable safetensors file: incomplete metadata, file not fully covered");
     insta::assert_snapshot!(with(&generator("{}", (1, 1))), @"exit 2: error: `[dir]/dit.safetensors` describes its network wrongly in its entry `config` (missing field `model` at line 1 column 2): train it again");
 }

@@ -3,5 +3,6 @@
 mod bad_files;
 mod bad_recipes;
 mod before_work;
+mod doctor;
 mod output;
 mod support;

@@ -87,6 +87,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     CATALOGUE.iter().map(|entry| entry.name)
 }
 
+/// Fails, with the nearest name, if there is no network `name`.
+pub fn require(name: &str) -> Result<()> {
+    if usual_size(name).is_some() { Ok(()) } else { Err(Error::Config(unknown(name))) }
+}
+
 /// The side in pixels of the images that the reference of `name` is trained on, if there is such a network.
 pub fn usual_size(name: &str) -> Option<usize> {
     CATALOGUE.iter().find(|entry| entry.name == name).map(|entry| entry.usual_size)

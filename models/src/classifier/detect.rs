@@ -71,7 +71,8 @@ pub fn detect(tensors: &BTreeMap<String, Tensor>) -> Result<Detected> {
 
 fn unknown(reason: &str) -> Error {
     Error::Config(format!(
-        "the names of its tensors don't tell the network ({reason}): name it, `network = \"resnet18\"`"
+        "the names of its tensors don't tell the network ({reason}): if docs/networks.md has it name it, `network = \"resnet18\"`; \
+         any other can be a teacher as an ONNX file"
     ))
 }
 

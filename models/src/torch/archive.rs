@@ -22,7 +22,8 @@ struct Archive<'a> {
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Fault> {
-    let zip = ZipArchive::new(IoCursor::new(bytes)).map_err(|error| format!("its zip archive is damaged: {error}"))?;
+    let zip = ZipArchive::new(IoCursor::new(bytes))
+        .map_err(|error| format!("its zip archive is cut off or damaged: copy or download it again ({error})"))?;
     let names: Vec<String> = zip.file_names().flatten().map(Cow::into_owned).collect();
     let roots: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix("/data.pkl")).collect();
     let &[root] = roots.as_slice() else {

@@ -19,7 +19,8 @@ impl<'a> Cursor<'a> {
 
     /// The next `count` bytes.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or("it ends too early: it is cut off")?;
+        let (taken, rest) =
+            self.rest.split_at_checked(count).ok_or("it ends too early, it is cut off: copy or download it again")?;
         self.rest = rest;
         Ok(taken)
     }
@@ -37,7 +38,11 @@ impl<'a> Cursor<'a> {
 
     /// Up to a line feed, which is left out.
     pub fn line(&mut self) -> Result<&'a str, Fault> {
-        let end = self.rest.iter().position(|&byte| byte == b'\n').ok_or("it ends within a line: it is cut off")?;
+        let end = self
+            .rest
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .ok_or("it ends within a line, it is cut off: copy or download it again")?;
         let line = self.take(end)?;
         self.take(1)?;
         text(line)

@@ -39,5 +39,5 @@ fn what_is_not_known_is_said() {
     short.remove("layer2.1.conv1.weight");
     assert!(message(&short).contains("no known network has exactly its tensors"), "{}", message(&short));
     assert!(message(&state("mlp", 1, 28)).contains("no first convolution"));
-    assert!(message(&BTreeMap::new()).contains("name it, `network = \"resnet18\"`"));
+    assert!(message(&BTreeMap::new()).contains("as an ONNX file"));
 }

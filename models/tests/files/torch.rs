@@ -149,7 +149,12 @@ fn files_cut_short_are_refused() {
         let whole = bytes_of(name);
         for length in 0..whole.len() {
             let cut = &whole[..length];
-            assert!(torch::parse(cut, "cut.pth").is_err(), "{name} was read from its first {length} bytes");
+            let Err(error) = torch::parse(cut, "cut.pth") else {
+                panic!("{name} was read from its first {length} bytes")
+            };
+            // As downloads that broke off are; the first bytes alone are hardly of any format.
+            let said = error.to_string().contains("cut off");
+            assert!(said || length < 64, "{name}, {length} bytes: {error}");
         }
     }
 }

@@ -56,6 +56,7 @@ enum {
  *             out d_images f32 like images */
 enum { LIMBECK_OP_CLASSIFY = 1, LIMBECK_OP_DENOISE = 2, LIMBECK_OP_VJP = 3 };
 
+/* Levels of log. A run shows its user errors and warnings, each line once; `limbeck backend check` shows all levels. */
 enum { LIMBECK_LOG_ERROR = 1, LIMBECK_LOG_WARN = 2, LIMBECK_LOG_INFO = 3, LIMBECK_LOG_DEBUG = 4 };
 
 typedef struct { const char *ptr; size_t len; } limbeck_str;
@@ -101,7 +102,7 @@ typedef struct {
  *                               "serial"      from any thread, one call at a time
  *                               "concurrent"  from any threads at once
  *   deterministic               true: the same input gives the same bytes, whatever else is in the batch's process
- *   classes, input, features    as below; null or missing when only the instance knows
+ *   classes, input, features    as below; null or missing when only the instance knows, all others are required
  * describe gives one object about an instance, with at least
  *   classes                     a number (classify)
  *   input                       {"channels": c, "height": h, "width": w}

@@ -5,18 +5,16 @@
 
 mod config;
 mod external;
-mod find;
 mod model;
-mod ort;
 mod pixels;
 
 use limbeck_backend::{
     Backend, Classifier, Description, Error, Exec, Host, Input, Level, Manifest, Output, Result, Threads,
     export_backend,
 };
+use limbeck_onnx_runtime::{Options, Runtime, Session, Tensor, find};
 
 use self::config::{Config, Provider};
-use self::ort::{Options, Runtime, Session, Tensor};
 use self::pixels::Pixels;
 
 /// One model.
@@ -55,7 +53,7 @@ impl Backend for OnnxClassifier {
                  (`torch.onnx.export(…, external_data=False)`, or `onnx.save(onnx.load(OLD), NEW)`)"
             ))));
         }
-        let library = find::runtime(config.runtime.as_deref(), &|name| std::env::var_os(name), host.plugin_dir())?;
+        let library = find(config.runtime.as_deref(), host.plugin_dir())?;
         let runtime = Runtime::open(&library)?;
         let session = open(runtime, &bytes, &config, host.max_threads()).map_err(named)?;
         let input = model::Input::new(&session.inputs, &config).map_err(named)?;
@@ -202,7 +200,7 @@ mod tests {
     /// A committed model, or `None`, with a word on stderr, where there is no ONNX Runtime.
     fn open(name: &str) -> Option<Result<OnnxClassifier>> {
         let root = std::path::Path::new("/");
-        if let Err(why) = find::runtime(None, &|name| std::env::var_os(name), root) {
+        if let Err(why) = find(None, root) {
             assert!(std::env::var_os("ORT_DYLIB_PATH").is_none(), "{why}");
             eprintln!("SKIPPED, nothing was tested: {why}");
             return None;

@@ -1,9 +1,9 @@
 //! What a model's inputs and outputs are for, from what the file says and what the recipe says.
 
 use limbeck_backend::{Error, InputSize, Result};
+use limbeck_onnx_runtime::Port;
 
 use crate::config::{Config, Layout};
-use crate::ort::Port;
 
 /// How images go in.
 #[derive(Clone, Copy, Debug, PartialEq)]

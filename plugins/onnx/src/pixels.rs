@@ -17,6 +17,12 @@ impl Pixels {
     pub(crate) fn new(config: &Config, size: InputSize, layout: Layout) -> Result<Self> {
         let mean = PerChannel::each(config.mean.as_ref(), "mean", size.channels)?;
         let std = PerChannel::each(config.std.as_ref(), "std", size.channels)?;
+        if let Some(bad) = mean.iter().find(|&&mean| mean > config.pixel_max) {
+            return Err(Error::new(format!(
+                "`mean` has {bad}, the brightest pixel is {}: write `pixel-max = 255`, or divide `mean` and `std` by 255",
+                config.pixel_max
+            )));
+        }
         if let Some(bad) = std.iter().find(|&&std| std <= 0.0) {
             return Err(Error::new(format!("`std` has {bad}, it must be positive")));
         }
@@ -105,6 +111,10 @@ mod tests {
         refused(json!({"mean": 0.0}), "write `mean` and `std`");
         refused(json!({"mean": [1.0], "std": 1.0}), "`mean` is [1.0], it needs 2 finite numbers");
         refused(json!({"mean": 0.0, "std": 0.0}), "must be positive");
+        refused(
+            json!({"mean": [0.0, 127.5], "std": 127.5}),
+            "`mean` has 127.5, the brightest pixel is 1: write `pixel-max = 255`",
+        );
         refused(json!({"mean": 0.0, "std": 1.0, "pixel-max": 0}), "`pixel-max` is 0");
         refused(json!({"mean": 0.0, "std": 1.0, "size": [0, 3]}), "must be at least 1");
         refused(json!({"mean": 0.0, "std": 1.0, "colour": "bgr"}), "unknown field `colour`");

@@ -43,6 +43,7 @@ pub(super) fn answers(subject: &Subject<'_>) -> Vec<Finding> {
 /// One row, two, and all; all finite, nothing written but the outputs.
 fn shapes(subject: &Subject<'_>) -> Result<Finding> {
     let probe = subject.probe;
+    let mut softened = probe.op() == abi::OP_CLASSIFY;
     for rows in [1, 2, ROWS] {
         let rows: Vec<usize> = (0..rows).collect();
         let inputs = probe.inputs(&rows)?;
@@ -72,8 +73,22 @@ fn shapes(subject: &Subject<'_>) -> Result<Finding> {
                 "outputs are NaN before the call: write every value, and check weights and normalisation",
             ));
         }
+        softened &= (0..count).all(|row| is_distribution(answers.row(row).values(0)));
+    }
+    if softened {
+        return Ok(subject.remark(
+            SHAPES,
+            "the logits of each image are from 0 to 1 and sum to 1, as probabilities do",
+            "give what goes into the softmax: `temperature` softens probabilities a second time",
+        ));
     }
     Ok(subject.passed(SHAPES, format!("{} for 1, 2 and {ROWS} rows", probe.output_names())))
+}
+
+/// Whether these are what a softmax gives.
+fn is_distribution(logits: &[f32]) -> bool {
+    let between = logits.iter().all(|value| (0.0..=1.0).contains(value));
+    logits.len() > 1 && between && (logits.iter().sum::<f32>() - 1.0).abs() < 1e-4
 }
 
 /// Rows that have nothing in common get different answers.

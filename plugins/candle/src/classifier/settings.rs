@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 use std::path::PathBuf;
 
 use limbeck_backend::{Error, Result};
-use limbeck_models::classifier::Detected;
+use limbeck_models::classifier::{self, Detected};
 use limbeck_models::preprocess::{self, Interpolation};
 use serde::Deserialize;
 
@@ -88,11 +88,18 @@ impl Settings {
                 "it is a generator: name it as `generator.weights`, and a classifier's weights here",
             ));
         }
+        classifier::require(&network)
+            .map_err(|error| Error::new(format!("{error}; any other can be a teacher as an ONNX file")))?;
         let channels = number(config.channels, "channels", entry, &|| Some(told().ok()?.channels))?;
         let classes = number(config.classes, "classes", entry, &|| Some(told().ok()?.classes))?;
         let size = number(config.size, "size", entry, &|| Some(told().ok()?.size))?;
         let mean = per_channel(&config.mean, "mean", channels, entry)?;
         let std = per_channel(&config.std, "std", channels, entry)?;
+        if let Some(bad) = mean.iter().find(|&&mean| mean > 1.0) {
+            return Err(Error::new(format!(
+                "`mean` has {bad}, the brightest pixel is 1: divide `mean` and `std` by 255 if they are of bytes"
+            )));
+        }
         if let Some(bad) = std.iter().find(|&&std| std <= 0.0) {
             return Err(Error::new(format!("`std` has {bad}, it must be positive")));
         }
@@ -143,7 +150,11 @@ fn number(
         (None, Some(text)) => {
             text.parse().map_err(|_| Error::new(format!("its metadata has `{key}` = `{text}`, not a whole number")))?
         }
-        (None, None) => detected().ok_or_else(|| missing(key))?,
+        (None, None) => detected().ok_or_else(|| {
+            Error::new(format!(
+                "neither its metadata nor its tensors tell `{key}`: write `{key}` into [teacher] config"
+            ))
+        })?,
     };
     if number == 0 { Err(Error::new(format!("`{key}` is 0"))) } else { Ok(number) }
 }
@@ -160,8 +171,10 @@ fn per_channel(
             .map_err(|_| Error::new(format!("its metadata has `{key}` = `{text}`, not a number or a list of them")))?,
         (None, None) => {
             let usual = if key == "mean" { "[0.485, 0.456, 0.406]" } else { "[0.229, 0.224, 0.225]" };
-            let hint = format!("{}; torchvision's networks were trained with {usual}", missing(key));
-            return Err(Error::new(hint));
+            return Err(Error::new(format!(
+                "it has no `{key}` of the training images: write `{key}` into [teacher] config; torchvision's networks were \
+                 trained with {usual}"
+            )));
         }
     };
     let numbers = match found {
@@ -172,10 +185,6 @@ fn per_channel(
         return Err(Error::new(format!("`{key}` is {numbers:?}, it needs {channels} finite numbers, one per channel")));
     }
     Ok(numbers)
-}
-
-fn missing(key: &str) -> Error {
-    Error::new(format!("its metadata has no `{key}`: write `{key}` into [teacher] config"))
 }
 
 #[cfg(test)]
@@ -209,7 +218,7 @@ mod tests {
         let message = bare(json!({"weights": "w"}), &unknown).unwrap_err().to_string();
         assert!(message.contains("the names don't tell"), "{message}");
         let message = bare(json!({"weights": "w", "architecture": "mlp"}), &unknown).unwrap_err().to_string();
-        assert!(message.contains("write `channels`"), "{message}");
+        assert!(message.contains("nor its tensors tell `channels`: write `channels`"), "{message}");
     }
 
     #[test]
@@ -242,7 +251,13 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         refused(json!({}), "needs weights");
-        refused(json!({"weights": "w"}), "no `std`: write `std` into [teacher] config");
+        refused(json!({"weights": "w"}), "no `std` of the training images: write `std` into [teacher] config");
+        refused(
+            json!({"weights": "w", "std": 1.0, "mean": [0.5, 123.7]}),
+            "`mean` has 123.7, the brightest pixel is 1: divide",
+        );
+        refused(json!({"weights": "w", "network": "resnet-81"}), "did you mean `resnet18`?");
+        refused(json!({"weights": "w", "network": "densenet121"}), "any other can be a teacher as an ONNX file");
         refused(json!({"weights": "w", "std": [1.0]}), "needs 2 finite numbers");
         refused(json!({"weights": "w", "std": 0.0}), "must be positive");
         refused(json!({"weights": "w", "std": 1.0, "size": 0}), "`size` is 0");

@@ -12,7 +12,7 @@ use super::table::{self, Base, Env, GetBase, Table};
 
 /// What the library itself says about a failing call.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     code: i32,
     message: String,
 }
@@ -24,7 +24,7 @@ impl Failure {
     }
 
     /// Whether a model's bytes are not even the format that ONNX files are in.
-    pub(crate) fn is_not_onnx(&self) -> bool {
+    pub fn is_not_onnx(&self) -> bool {
         const INVALID_PROTOBUF: i32 = 7;
         self.code == INVALID_PROTOBUF || self.message.contains("No graph was found in the protobuf")
     }
@@ -44,7 +44,7 @@ impl From<Failure> for Error {
 }
 
 /// A loaded library, for the rest of the process: its threads and statics outlive any unloading.
-pub(crate) struct Runtime {
+pub struct Runtime {
     pub(super) table: Table,
     pub(super) env: *mut Env,
     version: String,
@@ -59,7 +59,7 @@ unsafe impl Sync for Runtime {}
 
 impl Runtime {
     /// Loads the library at `path`, or finds it loaded. Fails unless it is an ONNX Runtime of version 1.17 or newer.
-    pub(crate) fn open(path: &Path) -> Result<&'static Self, Error> {
+    pub fn open(path: &Path) -> Result<&'static Self, Error> {
         static LOADED: Mutex<BTreeMap<PathBuf, &'static Runtime>> = Mutex::new(BTreeMap::new());
         let named = |why: String| Error::new(format!("ONNX Runtime `{}`: {why}", path.display()));
         let path = path.canonicalize().map_err(|why| named(why.to_string()))?;
@@ -97,11 +97,11 @@ impl Runtime {
     }
 
     /// Such as `1.32.0`.
-    pub(crate) fn version(&self) -> &str {
+    pub fn version(&self) -> &str {
         &self.version
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -6,20 +6,23 @@ use std::path::{Path, PathBuf};
 use limbeck_backend::{Error, Result};
 
 /// Names the library where the recipe does not.
-pub(crate) const VARIABLE: &str = "ORT_DYLIB_PATH";
+const VARIABLE: &str = "ORT_DYLIB_PATH";
 
 const NAME: &str = if cfg!(target_vendor = "apple") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
 const HOW: &str = "install it with `pip install onnxruntime` and set `runtime` in [teacher] config to the folder that \
                    `python3 -c \"import onnxruntime; print(onnxruntime.__path__[0])\"` prints, \
                    or the variable ORT_DYLIB_PATH to a libonnxruntime.so of 1.17 or newer";
 
+/// Where libraries are below a prefix; 64-bit ones in the second with Fedora and its like.
+const LIBRARIES: [&str; 2] = ["lib", "lib64"];
+
 /// The path of the library: the one the recipe names, the one the environment names, or the first one in the folders where
-/// it is usually installed. `variable` reads the environment; `beside` is the plugin's folder.
-pub(crate) fn runtime(
-    recipe: Option<&Path>,
-    variable: &dyn Fn(&str) -> Option<OsString>,
-    beside: &Path,
-) -> Result<PathBuf> {
+/// it is usually installed. `beside` is the plugin's folder. Fails with the way to get it.
+pub fn find(recipe: Option<&Path>, beside: &Path) -> Result<PathBuf> {
+    runtime(recipe, &|name| std::env::var_os(name), beside)
+}
+
+fn runtime(recipe: Option<&Path>, variable: &dyn Fn(&str) -> Option<OsString>, beside: &Path) -> Result<PathBuf> {
     if let Some(path) = recipe {
         return named("`runtime` in [teacher] config", path);
     }
@@ -57,9 +60,9 @@ fn usual_folders(variable: &dyn Fn(&str) -> Option<OsString>, beside: &Path) -> 
     let prefixes: Vec<_> =
         active.chain(own).chain(["/usr/local", "/usr", "/opt/homebrew"].map(PathBuf::from)).collect();
     folders.extend(prefixes.iter().flat_map(|prefix| python_packages(prefix)));
-    for prefix in prefixes.iter().map(|prefix| prefix.join("lib")).chain([PathBuf::from("/opt/onnxruntime/lib")]) {
-        folders.push(prefix.join(format!("{}-linux-gnu", std::env::consts::ARCH)));
-        folders.push(prefix);
+    for prefix in prefixes.into_iter().chain([PathBuf::from("/opt/onnxruntime")]) {
+        folders.push(prefix.join("lib").join(format!("{}-linux-gnu", std::env::consts::ARCH)));
+        folders.extend(LIBRARIES.map(|name| prefix.join(name)));
     }
     folders.retain(|folder| folder.is_absolute());
     folders
@@ -67,13 +70,15 @@ fn usual_folders(variable: &dyn Fn(&str) -> Option<OsString>, beside: &Path) -> 
 
 /// The library's folder in the package of each Python below a prefix, the newest Python first.
 fn python_packages(prefix: &Path) -> Vec<PathBuf> {
-    let mut pythons = names_in(&prefix.join("lib"));
-    pythons.retain(|name| name.starts_with("python3"));
-    pythons.sort_by_key(|name| std::cmp::Reverse(version(name)));
-    let package = |python: &String, packages: &str| {
-        prefix.join("lib").join(python).join(packages).join("onnxruntime").join("capi")
+    let all = LIBRARIES.iter().flat_map(|lib| names_in(&prefix.join(lib)).into_iter().map(move |name| (*lib, name)));
+    let mut pythons: Vec<_> = all.filter(|(_, name)| name.starts_with("python3")).collect();
+    pythons.sort_by_key(|(_, name)| std::cmp::Reverse(version(name)));
+    let package = |lib: &str, python: &str, packages: &str| {
+        prefix.join(lib).join(python).join(packages).join("onnxruntime").join("capi")
     };
-    pythons.iter().flat_map(|python| ["site-packages", "dist-packages"].map(|name| package(python, name))).collect()
+    let both =
+        |(lib, python): &(&str, String)| ["site-packages", "dist-packages"].map(|name| package(lib, python, name));
+    pythons.iter().flat_map(both).collect()
 }
 
 /// The library of the highest version in a folder.
@@ -145,6 +150,11 @@ mod tests {
         assert_eq!(runtime(None, &nothing, beside.path()), Ok(file));
         let found = runtime(None, &venv_only, elsewhere.path()).unwrap();
         assert!(found.starts_with(venv.path()), "{found:?}");
+        let lib64 = "lib64/python3.14/site-packages/onnxruntime/capi/libonnxruntime.so.1.20.0";
+        let prefix = folder(&[lib64]);
+        let own = |name: &str| (name == "CONDA_PREFIX").then(|| prefix.path().into());
+        assert_eq!(runtime(None, &own, elsewhere.path()), Ok(prefix.path().join(lib64)));
+        assert!(usual_folders(&own, elsewhere.path()).contains(&prefix.path().join("lib64")));
     }
 
     #[test]

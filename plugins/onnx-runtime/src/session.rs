@@ -6,30 +6,30 @@ use super::library::{Failure, Runtime, text};
 use super::table::{self, Allocator, MemoryInfo, StatusPtr, Table, TensorInfo, TypeInfo, Value};
 
 /// How a session works.
-pub(crate) struct Options {
+pub struct Options {
     /// How many threads one run may keep busy, at least 1.
-    pub(crate) threads: usize,
+    pub threads: usize,
     /// The number of a GPU, or `None` for the CPU.
-    pub(crate) cuda: Option<u32>,
+    pub cuda: Option<u32>,
 }
 
 /// One input or output of a model.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Port {
-    pub(crate) name: String,
+pub struct Port {
+    pub name: String,
     /// The type of the elements as in ONNX's `TensorProto.DataType`; `None` where it is no tensor.
-    pub(crate) element: Option<i32>,
+    pub element: Option<i32>,
     /// -1 where a dimension is open; empty where the model says nothing.
-    pub(crate) dims: Vec<i64>,
+    pub dims: Vec<i64>,
 }
 
 impl Port {
-    pub(crate) fn is_f32(&self) -> bool {
+    pub fn is_f32(&self) -> bool {
         self.element == Some(table::FLOAT)
     }
 
     /// The type in words.
-    pub(crate) fn element_name(&self) -> String {
+    pub fn element_name(&self) -> String {
         const NAMES: [&str; 17] = [
             "undefined",
             "float32",
@@ -57,9 +57,9 @@ impl Port {
 
 /// f32 values that a run gave.
 #[derive(Debug)]
-pub(crate) struct Tensor {
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: Vec<f32>,
+pub struct Tensor {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
 }
 
 /// Something of the library's that is to be released once.
@@ -91,12 +91,12 @@ impl<T> Drop for Owned<T> {
 }
 
 /// A model with its weights, optimised for this machine.
-pub(crate) struct Session {
+pub struct Session {
     raw: Owned<table::Session>,
     memory: Owned<MemoryInfo>,
     runtime: &'static Runtime,
-    pub(crate) inputs: Vec<Port>,
-    pub(crate) outputs: Vec<Port>,
+    pub inputs: Vec<Port>,
+    pub outputs: Vec<Port>,
 }
 
 // SAFETY: the library allows runs of one session from any threads at once; nothing else here changes.
@@ -106,7 +106,7 @@ unsafe impl Sync for Session {}
 
 impl Session {
     /// Makes a session of the bytes of an ONNX file.
-    pub(crate) fn new(runtime: &'static Runtime, model: &[u8], options: &Options) -> Result<Self, Failure> {
+    pub fn new(runtime: &'static Runtime, model: &[u8], options: &Options) -> Result<Self, Failure> {
         let table = &runtime.table;
         let options = session_options(table, options)?;
         let raw = Owned::make(table, table.ReleaseSession, |out| {
@@ -131,7 +131,7 @@ impl Session {
     ///
     /// # Panics
     /// If there is no output of such a number, or `shape` and `values` don't fit each other.
-    pub(crate) fn run(&self, values: &mut [f32], shape: &[usize], wanted: &[usize]) -> Result<Vec<Tensor>, Failure> {
+    pub fn run(&self, values: &mut [f32], shape: &[usize], wanted: &[usize]) -> Result<Vec<Tensor>, Failure> {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{shape:?}");
         let table = &self.runtime.table;
         let dims: Vec<i64> = shape.iter().map(|&dim| dim as i64).collect();
