@@ -256,7 +256,7 @@ mod tests {
             json!({"weights": "w", "std": 1.0, "mean": [0.5, 123.7]}),
             "`mean` has 123.7, the brightest pixel is 1: divide",
         );
-        refused(json!({"weights": "w", "network": "resnet-81"}), "did you mean `resnet18`?");
+        refused(json!({"weights": "w", "network": "ResNet-18"}), "did you mean `resnet18`?");
         refused(json!({"weights": "w", "network": "densenet121"}), "any other can be a teacher as an ONNX file");
         refused(json!({"weights": "w", "std": [1.0]}), "needs 2 finite numbers");
         refused(json!({"weights": "w", "std": 0.0}), "must be positive");
