@@ -173,7 +173,7 @@ fn the_command_tells_in_words_and_in_json() {
     assert!(stdout.contains("ok       classify, alone and in a batch: to the bit the same"), "{stdout}");
     assert!(stdout.contains("speed    classify, batch 64"), "{stdout}");
 
-    let bad = Hostile::new(&[]);
+    let bad = Hostile::new(&[("VALUE", "2.0f")]);
     let (code, stdout, stderr) = limbeck(&["backend", "check", "--json", &bad.path().display().to_string()]);
     assert_eq!(code, Some(1), "{stdout}");
     assert!(stderr.contains("libhostile.so` failed 2 of 9 tests"), "{stderr}");

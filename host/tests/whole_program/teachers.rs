@@ -19,14 +19,15 @@ fn two_teachers_at_once_whose_answers_are_kept() {
     // A tensor too many, of which the plugin warns.
     let mut strong = checkpoint::load(&root().join("assets/mnist/teacher-strong.safetensors")).unwrap();
     strong.tensors.insert("fc9\u{1b}.bias".into(), Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap());
+    let entries = serde_json::from_str(&strong.metadata[checkpoint::METADATA_KEY]).unwrap();
     let weights = out("strong.safetensors");
-    std::fs::write(&weights, checkpoint::to_bytes(&strong.tensors, &strong.metadata).unwrap()).unwrap();
+    std::fs::write(&weights, checkpoint::to_bytes(&strong.tensors, &entries).unwrap()).unwrap();
     let kept = format!("distill.cache.folder={:?}", out("kept").display().to_string());
     let two =
         TWO.replace('\n', "").replace("../assets/mnist/teacher-strong.safetensors", &weights.display().to_string());
     let settings = [two.as_str(), "ensemble.combine=per-class", "distill.cache.variations=2", &kept];
     let told = String::from_utf8(finish(run(&out("first"), &settings)).stderr).unwrap();
-    let warning = "warning: teacher `strong`: lenet5 has no use for tensors of its checkpoint: fc9 .bias\n";
+    let warning = "warning: teacher `strong`: resnet8-half has no use for tensors of its checkpoint: fc9 .bias\n";
     assert_eq!(told.matches(warning).count(), 1, "once, though several stages open the teacher: {told}");
     let teacher = json(&out("first"), "eval.json")["teacher"].clone();
     assert_eq!(teacher["name"], "in-c + strong (chosen per class)");
