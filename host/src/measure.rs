@@ -8,7 +8,7 @@ use crate::backend::Classifier;
 use crate::plan::Plan;
 use crate::policy::{Grade, divergence};
 use crate::pool::{Pool, Sample};
-use crate::progress::Progress;
+use crate::progress::{Progress, counted};
 use crate::rounds::{self, ClassStats, Hard, Lag, lag_file, student_file};
 use crate::run_dir::{RunDir, sha256_file};
 use crate::student::Student;
@@ -53,9 +53,9 @@ pub fn run(
     bar.finish();
     let lag = tally.finish(seed, sha256_file(&path)?);
     progress.note(format_args!(
-        "measure: student and teacher agree on {:.1} % of {} held-out images",
+        "measure: student and teacher agree on {:.1} % of {}",
         100.0 * lag.agreement,
-        lag.held_out
+        counted(lag.held_out, "held-out image")
     ));
     run.write_json(&lag_file(round), &lag)
 }

@@ -121,7 +121,7 @@ fn ask(
     Ok((draws.into_iter().map(draw).collect(), instance.usage()))
 }
 
-/// `plan: round 2 of 4 by weak-classes: 25 12 … images by class, where the student lags most behind in 3 (12.5 %), …`
+/// `plan: round 2 of 4 by weak-classes: 25 12 … images by class; the student lags most in class 3, by 12.50 %`
 fn summary(draws: &[Draw], planner: Option<&PolicyId>, figures: &Stats, classes: usize) -> String {
     const SHOWN: usize = 20;
     let mut counts = vec![0_usize; classes];
@@ -130,9 +130,11 @@ fn summary(draws: &[Draw], planner: Option<&PolicyId>, figures: &Stats, classes:
     let more = if classes > SHOWN { " …" } else { "" };
     let lag = |class: &crate::rounds::ClassStats| class.teacher_accuracy - class.student_accuracy;
     let worst = figures.classes.iter().enumerate().max_by(|a, b| lag(a.1).total_cmp(&lag(b.1)).then(b.0.cmp(&a.0)));
-    let why = worst.map_or(String::new(), |(class, found)| {
-        format!("; the student lags most in class {class}, by {:.1} %", 100.0 * lag(found))
-    });
+    let why = match worst.map(|(class, found)| (class, lag(found))) {
+        Some((class, lag)) if lag > 0.0 => format!("; the student lags most in class {class}, by {:.2} %", 100.0 * lag),
+        Some(_) => "; the student lags in no class".to_owned(),
+        None => String::new(),
+    };
     format!(
         "plan: round {} of {} by {}: {}{more} images by class{why}",
         figures.round + 1,
@@ -146,6 +148,23 @@ fn summary(draws: &[Draw], planner: Option<&PolicyId>, figures: &Stats, classes:
 mod tests {
     use super::*;
     use crate::rounds::{ClassStats, Hard};
+
+    #[test]
+    fn what_the_student_lags_in_is_told_only_where_it_lags() {
+        let class = |teacher_accuracy, student_accuracy| ClassStats {
+            images: 700,
+            held_out: 70,
+            teacher_accuracy,
+            student_accuracy,
+        };
+        let told = |classes: Vec<ClassStats>| {
+            let figures = Stats { round: 1, rounds: 2, classes, ..Stats::default() };
+            summary(&[Draw { class: 1, guidance: 1.0, steps: 1, seed: 0 }], None, &figures, 2)
+        };
+        insta::assert_snapshot!(told(vec![]), @"plan: round 2 of 2 by equal shares: 0 1 images by class");
+        insta::assert_snapshot!(told(vec![class(1.0, 1.0), class(1.0, 0.9996)]), @"plan: round 2 of 2 by equal shares: 0 1 images by class; the student lags most in class 1, by 0.04 %");
+        insta::assert_snapshot!(told(vec![class(1.0, 1.0), class(0.5, 0.75)]), @"plan: round 2 of 2 by equal shares: 0 1 images by class; the student lags in no class");
+    }
 
     #[test]
     fn policies_read_what_the_host_writes() {

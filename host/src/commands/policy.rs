@@ -62,9 +62,7 @@ fn check(file: &Path, config_json: &str, progress: &Progress) -> Result<()> {
     line("size", &format!("{} bytes", found.bytes));
     line("sha256", &found.sha256);
     checked.trial.lines.iter().for_each(|line| progress.data(line));
-    let used = &checked.trial.used;
-    let mib = used.peak_memory_bytes as f64 / f64::from(1 << 20);
-    line("used", &format!("{} units of fuel in {} calls, {mib:.1} MiB", used.fuel, used.calls));
+    line("used", &checked.trial.used.in_words());
     Ok(())
 }
 

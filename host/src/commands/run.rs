@@ -10,7 +10,7 @@ use limbeck::device::DeviceName;
 use limbeck::fidelity::Fidelity;
 use limbeck::plan::{self, Plan};
 use limbeck::policy::WeigherFactory;
-use limbeck::progress::{Progress, duration};
+use limbeck::progress::{Progress, counted, duration};
 use limbeck::run_dir::RunDir;
 use limbeck::{Error, Result, distill, eval, fidelity, measure, planning, recipe, report, select, summary, synth};
 
@@ -76,16 +76,15 @@ pub fn fidelity(args: &FidelityArgs, progress: &Progress) -> Result<()> {
         return Ok(());
     }
     let Fidelity { images, teacher_accuracy, frechet_distance, frechet_real, real_images, .. } = fidelity;
-    let share = 100.0 * teacher_accuracy;
-    progress
-        .data(format_args!("the teacher sees the class that was asked for in {share:.2} % of {images} drawn images"));
+    let (share, drawn) = (100.0 * teacher_accuracy, counted(images, "drawn image"));
+    progress.data(format_args!("the teacher sees the class that was asked for in {share:.2} % of {drawn}"));
     progress.data(format_args!("Fréchet distance to the real test images, in its features: {frechet_distance:.3}"));
     if let Some(real) = frechet_real {
-        progress.data(format_args!("the same of {real_images} real training images: {real:.3}"));
+        progress.data(format_args!("the same of {}: {real:.3}", counted(real_images, "real training image")));
     }
     if let Some(width) = teacher.info().features.filter(|&width| images <= 2 * width) {
         progress.note(format_args!(
-            "{images} images say little of {width} features: draw several times as many before you compare distances"
+            "{drawn} can say little of {width} features: draw several times as many before you compare distances"
         ));
     }
     Ok(())

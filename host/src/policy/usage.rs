@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::progress::counted;
+
 /// What a policy used, for the summary and the report of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyUse {
@@ -37,6 +39,12 @@ impl PolicyUse {
     /// Whose use it is.
     pub fn id(&self) -> PolicyId {
         PolicyId { name: self.name.clone(), version: self.version.clone(), sha256: self.sha256.clone() }
+    }
+
+    /// For a line on the terminal.
+    pub fn in_words(&self) -> String {
+        let mib = self.peak_memory_bytes as f64 / f64::from(1 << 20);
+        format!("{} units of fuel in {}, {mib:.1} MiB", self.fuel, counted(self.calls as usize, "call"))
     }
 
     /// What several policies used that work side by side, under their joined names.

@@ -141,6 +141,16 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// `image` or `images`: the word as it is said of so many.
+pub fn plural(count: usize, thing: &str) -> String {
+    format!("{thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `1 image`, `2000 images`.
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {}", plural(count, thing))
+}
+
 /// A file's size for people: `12 KiB`, `3.4 MiB`.
 pub fn bytes_text(bytes: u64) -> String {
     match bytes {

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{Replay, Selection, Weights};
+use crate::progress::counted;
 use crate::select::{Decision, reasons};
 
 impl Replay {
     /// What changes, line by line.
     pub fn lines(&self) -> Vec<String> {
-        let mib = self.used.peak_memory_bytes as f64 / f64::from(1 << 20);
         let mut lines = vec![format!("policy     {} {}", self.used.name, self.used.version)];
         if self.rounds > 1 {
             lines.push(format!("round      {} of 0 to {}", self.round, self.rounds - 1));
         }
         lines.extend(self.selection.iter().flat_map(Selection::lines));
         lines.extend(self.weights.iter().flat_map(Weights::lines));
-        lines.push(format!("used       {} units of fuel in {} calls, {mib:.1} MiB", self.used.fuel, self.used.calls));
+        lines.push(format!("used       {}", self.used.in_words()));
         lines
     }
 }
@@ -53,9 +53,9 @@ impl Selection {
         let before = self.before.as_deref().unwrap_or("no policy");
         let mut lines = vec![
             format!(
-                "selection  keeps {} of {} images; the run kept {} with {before}",
+                "selection  keeps {} of {}; the run kept {} with {before}",
                 kept(&self.now),
-                self.now.len(),
+                counted(self.now.len(), "image"),
                 kept(&self.then)
             ),
             format!(
@@ -68,7 +68,7 @@ impl Selection {
         let shown = classes.iter().take(CLASSES);
         lines.extend(shown.map(|(class, [all, then, now])| format!("class {class:<4} {now} of {all}; the run {then}")));
         if classes.len() > CLASSES {
-            lines.push(format!("           and {} more classes", classes.len() - CLASSES));
+            lines.push(format!("           the first {CLASSES} of {} classes", classes.len()));
         }
         lines
     }
@@ -88,7 +88,7 @@ impl Weights {
         let before = self.before.as_deref().unwrap_or("none, every image counts 1");
         let correlation = self.rank_correlation().map_or("–".to_owned(), |rank| format!("{rank:.3}"));
         vec![
-            format!("weights    of {} images: {}", self.now.len(), spread(&self.now)),
+            format!("weights    of {}: {}", counted(self.now.len(), "image"), spread(&self.now)),
             format!("the run's  {} ({before})", spread(&self.then)),
             format!("order      rank correlation with the run's {correlation}"),
         ]
@@ -134,6 +134,7 @@ mod tests {
         assert_eq!(weights(&[1.0, 5.0, 6.0]).rank_correlation(), Some(1.0));
         assert_eq!(weights(&[3.0, 2.0, 1.0]).rank_correlation(), Some(-1.0));
         assert_eq!(weights(&[1.0, 1.0, 1.0]).rank_correlation(), None);
+        assert!(weights(&[1.0]).lines()[0].starts_with("weights    of 1 image: "));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::view::{Judgement, Metric, Plan, PolicyUse, Round, Subset, Summary, Weights};
+use super::words::counted;
 use crate::pool::{Pool, Sample};
 use crate::run_dir::RunDir;
 
@@ -107,7 +108,7 @@ impl Inputs {
         let (good, bad): (Vec<_>, Vec<_>) = lines.map(serde_json::from_str::<Metric>).partition(|line| line.is_ok());
         self.metrics = good.into_iter().flatten().collect();
         if !bad.is_empty() {
-            self.note(&path, format_args!("{} lines can't be read", bad.len()));
+            self.note(&path, format_args!("{} can't be read", counted(bad.len(), "line")));
         }
     }
 

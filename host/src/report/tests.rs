@@ -88,6 +88,25 @@ fn damaged_parts_are_named_and_left_out() {
     assert!(page.contains("<section id=\"training\">") && !page.contains("<section id=\"drawn\">"));
 }
 
+#[test]
+fn one_image_is_one_image() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("subset")).unwrap();
+    let subset = serde_json::json!({ "decisions": [{"id": 0, "class": 0, "kept": true}] });
+    std::fs::write(dir.path().join("subset/round-000.json"), subset.to_string()).unwrap();
+    std::fs::write(dir.path().join("metrics.jsonl"), "nonsense").unwrap();
+    let student = serde_json::json!({"per_class": [1.0], "confusion": [[1]], "top1": 1.0, "images": 1});
+    let judgement = serde_json::json!({"arms": {"synthetic": {"top1": {"mean": 1.0}, "students": [student]}}});
+    std::fs::write(dir.path().join("eval.json"), judgement.to_string()).unwrap();
+    let page = render(&dir);
+    for part in
+        ["kept 1 of 1 image and dropped 0", "The decision in words", "on 1 real test image,", "1 line can&#39;t"]
+    {
+        assert!(page.contains(part), "the page lacks {part:?}");
+    }
+    assert!(!page.contains("1 images") && !page.contains("1 seeds"));
+}
+
 /// Charts have room for some classes; the tables below them have all.
 #[test]
 fn classes_that_are_not_shown_are_counted() {

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::progress::plural;
+
 /// A share as percent with two decimals and a thin space: `97.42 %`.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.2}\u{202f}%", 100.0 * share)
@@ -72,7 +74,7 @@ pub(super) fn seconds(time: f64) -> String {
 
 /// `1 seed`, `3 seeds`.
 pub(super) fn counted(count: usize, thing: &str) -> String {
-    format!("{} {thing}{}", thousands(count as u64), if count == 1 { "" } else { "s" })
+    format!("{} {}", thousands(count as u64), plural(count, thing))
 }
 
 /// The start of a text that may be of any length.

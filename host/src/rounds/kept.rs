@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::subset_file;
 use crate::plan::Plan;
 use crate::pool::{Pool, Sample};
+use crate::progress::counted;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::{Error, Result};
@@ -29,9 +30,9 @@ pub fn kept(run: &RunDir, round: u32) -> Result<Vec<Sample>> {
     pool.samples.retain(|sample| kept.contains(&sample.id));
     if pool.samples.is_empty() || pool.samples.len() != kept.len() {
         return Err(Error::input(format!(
-            "`{}` keeps {} images, of which the pool has {}: run `limbeck select` again",
+            "`{}` keeps {}, of which the pool has {}: run `limbeck select` again",
             run.join(&file).display(),
-            kept.len(),
+            counted(kept.len(), "image"),
             pool.samples.len()
         )));
     }

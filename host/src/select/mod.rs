@@ -188,9 +188,12 @@ fn subset(source: &grades::PoolColumns, verdicts: Vec<Verdict>) -> Result<Subset
     let kept: Vec<u64> = decisions.iter().filter(|decision| decision.kept).map(|decision| decision.id).collect();
     if kept.is_empty() {
         let reasons = reasons(&decisions);
+        let all = match decisions.len() {
+            1 => "the only image was".to_owned(),
+            count => format!("all {count} images were"),
+        };
         return Err(Error::failed(format!(
-            "nothing is left to learn from: all {} images were dropped ({reasons}): change [select], or draw other images",
-            decisions.len()
+            "nothing is left to learn from: {all} dropped ({reasons}): change [select], or draw other images"
         )));
     }
     Ok(Subset { key: String::new(), policy: None, chain: Vec::new(), kept, decisions })

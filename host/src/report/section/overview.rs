@@ -52,10 +52,10 @@ fn headline(judgement: &Judgement) -> Option<Html> {
     };
     Some(html!(
         "<div class=\"figure\"><p class=\"number\">{}{}<span class=\"unit\">%</span></p>\
-         <p>top-1 accuracy on {} real test images,<br>{}</p>{}</div>",
+         <p>top-1 accuracy on {},<br>{}</p>{}</div>",
         format!("{:.2}", 100.0 * arm.top1.mean),
         spread,
-        words::thousands(images),
+        words::counted(images as usize, "real test image"),
         seeds,
         verdict(judgement, arm)
     ))

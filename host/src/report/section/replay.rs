@@ -26,12 +26,10 @@ fn selection(inputs: &Inputs, selection: &Selection) -> Section {
     let pairs = || selection.then.iter().zip(&selection.now);
     let goes: Vec<_> = pairs().filter(|(then, now)| then.kept && !now.kept).map(|(_, now)| now).collect();
     let comes: Vec<_> = pairs().filter(|(then, now)| !then.kept && now.kept).map(|(_, now)| now).collect();
+    let [both, only_then, only_now, neither] = selection.counts();
+    let all = words::counted(selection.now.len(), "image");
     let lead = format!(
-        "{} images are kept by both, {} by the run alone, {} now alone, {} by neither.",
-        selection.counts()[0],
-        selection.counts()[1],
-        selection.counts()[2],
-        selection.counts()[3]
+        "Of {all}, {both} kept by both, {only_then} by the run alone, {only_now} now alone, {neither} by neither."
     );
     let sides = grid([side(inputs, "No longer kept", &goes), side(inputs, "Kept now", &comes)]);
     let charts = grid([Some(by_class(selection)), scores(&selection.now)].into_iter().flatten());

@@ -30,11 +30,11 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
         [Some(by_class(subset)), scores(&kept, &dropped).or_else(|| teacher(&kept, &dropped))].into_iter().flatten(),
     );
     let lead = format!(
-        "{} kept {} of {} images and dropped {}. For each reason there are some images, evenly spaced from the highest \
+        "{} kept {} of {} and dropped {}. For each reason there are some images, evenly spaced from the highest \
          score to the lowest.",
         policy(subset),
         words::thousands(kept.len() as u64),
-        words::thousands(subset.decisions.len() as u64),
+        words::counted(subset.decisions.len(), "image"),
         words::thousands(dropped.len() as u64),
     );
     let body = html!("{}{}{}", sides, charts, decisions(&subset.decisions));
@@ -194,6 +194,7 @@ fn decisions(all: &[Decision]) -> Html {
         count if count > MOST_ROWS => {
             format!("The first {MOST_ROWS} of {} decisions in words", words::thousands(count as u64))
         }
+        1 => "The decision in words".to_owned(),
         count => format!("All {count} decisions in words"),
     };
     html!("<details class=\"card wordy\"><summary>{}</summary>{}</details>", title, table)
