@@ -31,6 +31,7 @@ pub mod rounds;
 pub mod run_dir;
 pub mod seed;
 pub mod select;
+mod spelling;
 mod student;
 pub mod summary;
 pub mod synth;

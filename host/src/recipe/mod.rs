@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::sources::Sources;
 use self::tree::find;
+use crate::spelling::meant;
 use crate::{Error, Result};
 
 /// Reads a recipe of type `T` from a file, with `key.path=value` overrides laid over it.
@@ -101,12 +102,10 @@ fn between_backticks(message: &str) -> Vec<&str> {
 
 /// `did you mean …?` for a near miss, otherwise all that is known.
 fn suggestion(typed: &str, known: &[&str], what: &str) -> String {
-    let distance = |name: &&str| strsim::damerau_levenshtein(typed, name);
-    let nearest = known.iter().copied().min_by_key(distance);
-    match nearest {
-        Some(name) if distance(&name) <= 1 + name.len() / 4 => format!("did you mean `{name}`?"),
-        Some(_) => format!("the {what} known here are {}", known.join(", ")),
-        None => format!("no {what} are known here"),
+    match meant(typed, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => format!("no {what} are known here"),
+        None => format!("the {what} known here are {}", known.join(", ")),
     }
 }
 

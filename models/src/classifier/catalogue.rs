@@ -5,6 +5,7 @@ use super::lenet::{self, LeNet, Mlp};
 use super::mobile::{Form, Mobile};
 use super::resnet::{self, ResNet};
 use super::shufflenet::ShuffleNetV2;
+use super::spelling::meant;
 use super::vgg::{CifarVgg, Vgg};
 use super::vit::VisionTransformer;
 use super::wide::WideResNet;
@@ -111,10 +112,7 @@ pub fn build(name: &str, classes: usize, channels: usize, size: usize, params: &
 }
 
 fn unknown(name: &str) -> String {
-    // `ResNet-18` and `vgg16-bn` are `resnet18` and `vgg16_bn`.
-    let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
-    let distance = |known: &&str| strsim::osa_distance(&plain(known), &plain(name));
-    let nearest = names().min_by_key(distance).filter(|known| distance(known) <= 2);
-    let hint = nearest.map_or("; there".into(), |known| format!(", did you mean `{known}`? There"));
-    format!("there is no network `{name}`{hint} are {}", names().collect::<Vec<_>>().join(", "))
+    let names: Vec<_> = names().collect();
+    let hint = meant(name, &names).map_or("; there".into(), |known| format!(", did you mean `{known}`? There"));
+    format!("there is no network `{name}`{hint} are {}", names.join(", "))
 }

@@ -14,6 +14,7 @@ mod mobile;
 mod mode;
 mod resnet;
 mod shufflenet;
+mod spelling;
 mod vgg;
 mod vit;
 mod wide;

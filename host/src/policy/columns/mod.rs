@@ -13,6 +13,8 @@ pub use rows::Rows;
 use softmax::probabilities;
 pub(crate) use softmax::{Grade, divergence};
 
+use crate::spelling::meant;
+
 /// The numbers of a column, row after row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Numbers {
@@ -235,8 +237,7 @@ pub fn compute(source: &Source, needs: &[String]) -> Result<Columns, String> {
 
 fn unknown(name: &str, source: &Source) -> String {
     let available = source.available();
-    let near = available.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
-    let near = near.filter(|near| strsim::jaro(name, near) > 0.8).map(|near| format!("; `{near}` is near"));
+    let near = meant(name, available.iter().map(|near| &**near)).map(|near| format!("; `{near}` is near"));
     format!("no column `{name}` here{}; there are {}", near.unwrap_or_default(), available.join(", "))
 }
 
