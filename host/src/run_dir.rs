@@ -23,7 +23,13 @@ const BEFORE_ANY_WORK: [&str; 3] = [PLAN, LOCK, ".plan.toml.tmp"];
 #[derive(Clone, Debug)]
 pub struct RunDir {
     root: PathBuf,
+    /// How to write another directory instead: what the command that made this one, or took it up, offers.
+    elsewhere: &'static str,
 }
+
+/// For directories that a command makes, and for those that it takes up.
+const BY_OUT: &str = "choose another directory with --out";
+const BY_COPY: &str = "copy the directory and name the copy";
 
 /// The right to write a run, held by one process at a time; the system takes it back when the process ends, however.
 #[derive(Debug)]
@@ -35,16 +41,19 @@ impl RunDir {
     /// Makes the directory where it is missing, and checks that it takes files.
     /// Fails with [`Error::Input`] when it can't be written or is full.
     pub fn create(root: &Path) -> Result<Self> {
+        Self::create_or(root, BY_OUT)
+    }
+
+    /// The same of a directory for which there is another remedy than `--out`, such as `choose another folder`.
+    pub fn create_or(root: &Path, elsewhere: &'static str) -> Result<Self> {
         if root.exists() && !root.is_dir() {
-            return Err(Error::input(format!(
-                "output directory `{}` is a file: choose another directory with --out",
-                root.display()
-            )));
+            return Err(Error::input(format!("output directory `{}` is a file: {elsewhere}", root.display())));
         }
-        std::fs::create_dir_all(root).map_err(|error| unwritable(root, &error))?;
-        let root = std::path::absolute(root).map_err(|error| unwritable(root, &error))?;
-        probe(&root).map_err(|error| unwritable(&root, &error))?;
-        Ok(Self { root })
+        let refuse = |error: std::io::Error| unwritable(root, &error, elsewhere);
+        std::fs::create_dir_all(root).map_err(refuse)?;
+        let root = std::path::absolute(root).map_err(refuse)?;
+        probe(&root).map_err(|error| unwritable(&root, &error, elsewhere))?;
+        Ok(Self { root, elsewhere })
     }
 
     /// Checks that [`RunDir::create`] would succeed, and leaves nothing behind. Also fails with [`Error::Input`] on a
@@ -74,8 +83,8 @@ impl RunDir {
                 root.display()
             )));
         }
-        let root = std::path::absolute(root).map_err(|error| unwritable(root, &error))?;
-        Ok(Self { root })
+        let root = std::path::absolute(root).map_err(|error| unwritable(root, &error, BY_COPY))?;
+        Ok(Self { root, elsewhere: BY_COPY })
     }
 
     /// Takes the right to write this run. Fails with [`Error::Input`] while another process holds it.
@@ -86,8 +95,9 @@ impl RunDir {
         match file.try_lock() {
             Ok(()) => Ok(RunLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::input(format!(
-                "another limbeck process is writing `{}`: wait for it, or choose another directory with --out",
-                self.root.display()
+                "another limbeck process is writing `{}`: wait for it, or {}",
+                self.root.display(),
+                self.elsewhere
             ))),
             // Some network file systems have no locks; the run is then the user's to keep single.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(RunLock { _file: file }),
@@ -197,9 +207,9 @@ impl RunDir {
             _ if is_full(&error) => Error::input(format!(
                 "can't write `{shown}`: {error}: free some space and run the same command again, it goes on from here"
             )),
-            PermissionDenied | ReadOnlyFilesystem => Error::input(format!(
-                "can't write `{shown}`: {error}: make it writable, or choose another directory with --out"
-            )),
+            PermissionDenied | ReadOnlyFilesystem => {
+                Error::input(format!("can't write `{shown}`: {error}: make it writable, or {}", self.elsewhere))
+            }
             _ => Error::failed(format!("can't write `{shown}`: {error}")),
         }
     }
@@ -216,12 +226,9 @@ fn foreign(root: &Path) -> Option<String> {
     names.into_iter().filter(|name| !ours(name)).min()
 }
 
-fn unwritable(root: &Path, error: &std::io::Error) -> Error {
-    let remedy = if is_full(error) { "free some space, or choose" } else { "choose" };
-    Error::input(format!(
-        "output directory `{}` can't be written: {error}: {remedy} another directory with --out",
-        root.display()
-    ))
+fn unwritable(root: &Path, error: &std::io::Error, elsewhere: &str) -> Error {
+    let free = if is_full(error) { "free some space, or " } else { "" };
+    Error::input(format!("output directory `{}` can't be written: {error}: {free}{elsewhere}", root.display()))
 }
 
 fn is_full(error: &std::io::Error) -> bool {

@@ -52,7 +52,7 @@ fn a_failed_write_names_its_file_once() {
 
 #[test]
 fn a_full_disk_is_told_from_a_forbidden_one() {
-    let told = |kind: ErrorKind| unwritable(Path::new("x"), &kind.into()).to_string();
+    let told = |kind: ErrorKind| unwritable(Path::new("x"), &kind.into(), BY_OUT).to_string();
     assert!(told(ErrorKind::StorageFull).ends_with("free some space, or choose another directory with --out"));
     assert!(told(ErrorKind::PermissionDenied).ends_with(": choose another directory with --out"));
 }
@@ -74,6 +74,22 @@ fn one_writer_at_a_time() {
     assert!(run.lock().unwrap_err().to_string().contains("another limbeck process"));
     drop(held);
     run.lock().unwrap();
+}
+
+/// Only who chose the directory with `--out` can choose another.
+#[test]
+fn remedies_are_those_that_the_command_has() {
+    let (_dir, made) = scratch();
+    let opened = RunDir::open(made.path()).unwrap();
+    let _held = made.lock().unwrap();
+    let forbidden = |run: &RunDir| run.write_error(Path::new("x"), ErrorKind::PermissionDenied.into()).to_string();
+    for (run, remedy) in
+        [(&made, "choose another directory with --out"), (&opened, "copy the directory and name the copy")]
+    {
+        let locked = run.lock().unwrap_err().to_string();
+        assert!(locked.ends_with(&format!(": wait for it, or {remedy}")), "{locked}");
+        assert!(forbidden(run).ends_with(&format!(": make it writable, or {remedy}")), "{}", forbidden(run));
+    }
 }
 
 #[test]

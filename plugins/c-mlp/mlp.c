@@ -85,7 +85,7 @@ static void destroy(void *instance) {
 static int create(const limbeck_host *host, limbeck_str config, void **instance) {
   char path[4096], *file = ((void)host, NULL); /* one thread, no log */
   if (!weights_path(config, path, sizeof path))
-    FAIL(LIMBECK_FAILED, "it needs weights: write `weights = \"FILE.safetensors\"` under [teacher] (no quotes or backslashes)");
+    FAIL(LIMBECK_FAILED, "it needs weights: name a file as `weights`, such as FILE.safetensors (no quotes or backslashes)");
   FILE *stream = fopen(path, "rb");
   if (!stream) FAIL(LIMBECK_FAILED, "can't open `%s`", path);
   mlp *m = calloc(1, sizeof *m);

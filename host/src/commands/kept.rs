@@ -1,6 +1,6 @@
 //! A run directory with its plan: made by the first command, taken up by every later one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use limbeck::plan::{Document, verify_inputs};
 use limbeck::progress::Progress;
@@ -20,7 +20,7 @@ impl<P: Document> Kept<P> {
     pub fn begin(plan: P, out: &Path) -> Result<Self> {
         let run = RunDir::create(out)?;
         let lock = run.lock()?;
-        match read::<P>(&run.join(PLAN))? {
+        match read::<P>(&run.join(PLAN), "choose another directory with --out")? {
             Some(old) if !run.is_untouched() => {
                 let keys = plan.differences(&old)?;
                 let of_students = keys.iter().all(|key| plan.is_of_students(key) && old.is_of_students(key));
@@ -49,30 +49,43 @@ impl<P: Document> Kept<P> {
     /// Takes up the run in the directory `root`, after checking that its input files are still the same.
     pub fn open(root: &Path) -> Result<Self> {
         let run = RunDir::open(root)?;
+        // What is no run is left as it is, without a lock.
+        planned::<P>(&run)?;
         let lock = run.lock()?;
-        Self::taken_up(root, run, Some(lock))
+        Self::taken_up(run, Some(lock))
     }
 
     /// The same only to read it: it may be where nobody can write, and another process may go on with it.
     pub fn read(root: &Path) -> Result<Self> {
-        Self::taken_up(root, RunDir::open(root)?, None)
+        Self::taken_up(RunDir::open(root)?, None)
     }
 
-    fn taken_up(root: &Path, run: RunDir, lock: Option<RunLock>) -> Result<Self> {
-        let plan = read::<P>(&run.join(PLAN))?.ok_or_else(|| {
-            Error::input(format!("`{}` has no {PLAN}: give the directory that `limbeck run` wrote", root.display()))
-        })?;
+    fn taken_up(run: RunDir, lock: Option<RunLock>) -> Result<Self> {
+        let plan = planned::<P>(&run)?;
         verify_inputs(plan.inputs())?;
         Ok(Self { plan, run, _lock: lock })
     }
 }
 
-fn read<P: Document>(path: &PathBuf) -> Result<Option<P>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => P::from_toml(&text, &path.display().to_string()).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::input(format!("can't read `{}`: {error}", path.display()))),
+/// The plan of a run that is there.
+fn planned<P: Document>(run: &RunDir) -> Result<P> {
+    const REMEDY: &str = "give the directory that `limbeck run` wrote";
+    let missing = || Error::input(format!("`{}` has no {PLAN}: {REMEDY}", run.path().display()));
+    read(&run.join(PLAN), REMEDY)?.ok_or_else(missing)
+}
+
+/// The plan in a file; `remedy` is for a plan of another kind.
+fn read<P: Document>(path: &Path, remedy: &str) -> Result<Option<P>> {
+    let shown = path.display();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::input(format!("can't read `{shown}`: {error}"))),
+    };
+    if let Some(other) = P::other_kind(&text) {
+        return Err(Error::input(format!("`{shown}` is the plan of {other}, not of {}: {remedy}", P::KIND)));
     }
+    P::from_toml(&text, &shown.to_string()).map(Some)
 }
 
 /// The first that the training of students leaves.

@@ -10,6 +10,9 @@ use super::train::{check_classifier, check_generator};
 use super::{ClassifierPlan, GeneratorTrainPlan, Input, Plan, check};
 use crate::{Error, Result};
 
+/// How every plan's file begins; its kind follows.
+const HEAD: &str = "# The plan of ";
+
 /// A plan of any kind, as it is kept in its run directory.
 pub trait Document: Serialize + DeserializeOwned {
     /// What the head of the file says that it is.
@@ -40,14 +43,20 @@ pub trait Document: Serialize + DeserializeOwned {
     fn to_toml(&self) -> Result<String> {
         let text = toml::to_string_pretty(self);
         let text = text.map_err(|error| Error::failed(format!("can't write the plan as TOML: {error}")))?;
-        Ok(format!("# The plan of {}: all that is needed to do it again.\n\n{text}", Self::KIND))
+        Ok(format!("{HEAD}{}: all that is needed to do it again.\n\n{text}", Self::KIND))
+    }
+
+    /// Of what this text of a `plan.toml` is the plan, where that is something else.
+    fn other_kind(text: &str) -> Option<&str> {
+        let (kind, _) = text.strip_prefix(HEAD)?.split_once(':')?;
+        Some(kind).filter(|kind| *kind != Self::KIND)
     }
 
     /// Reads the text of a `plan.toml`; `shown` names it in errors.
     fn from_toml(text: &str, shown: &str) -> Result<Self> {
         let plan: Self = toml::from_str(text).map_err(|error| {
             Error::input(format!(
-                "`{shown}` is not the plan of {}: {}",
+                "`{shown}` is not the plan of {}: {}: it was changed, or another version of limbeck wrote it",
                 Self::KIND,
                 error.message().replace('\n', ", ")
             ))

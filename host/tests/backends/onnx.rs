@@ -160,10 +160,16 @@ fn models_that_are_no_classifier_of_images_are_refused() {
     plain("vectors", "its input `x` has shape [?, 4], images have four axes");
     plain("map-output", "its output `y` has shape [2, 1, 2, 2] for 2 images");
     plain("always-nan", "its output `y` is not finite for black images");
-    plain("two-outputs", "the model has the outputs `y`, `z`: say which holds the logits, `logits = \"y\"`");
+    plain(
+        "two-outputs",
+        "the model has the outputs `y`, `z`: set the `config` key `logits` to the one with the logits, such as \"y\"",
+    );
     plain("unknown-node", "can't run it: ");
-    plain("any-size", "the model's input `x` leaves it open: write `channels = 3`");
-    plain("cnn-nhwc", "channels last: write `layout = \"nhwc\"`");
+    plain(
+        "any-size",
+        "the model's input `x` leaves it open: set the `config` key `channels` to what it was trained with, such as 3",
+    );
+    plain("cnn-nhwc", "channels last: set the `config` key `layout` to \"nhwc\"");
 }
 
 #[test]
@@ -268,6 +274,6 @@ fn what_needs_no_library_is_refused_first() {
     refused(open("flat", json!({"colour": true})), "unknown field `colour`");
     refused(
         open_classifier(&plan(&built_library("limbeck_onnx")), &Device::Cpu),
-        "it needs a model: write `weights = \"FILE.onnx\"`",
+        "it needs a model: name a file as `weights`, such as FILE.onnx",
     );
 }

@@ -79,6 +79,15 @@ fn plugins_and_policies_to_look_at() {
 fn runs_that_are_none() {
     let place = Place::new();
     insta::assert_snapshot!(place.refused(&["report", "none"]), @"exit 2: error: `none` is not a run directory: give the directory that `limbeck run` wrote");
+    std::fs::create_dir(place.path().join("training")).expect("a folder");
+    insta::assert_snapshot!(place.refused(&["fidelity", "training"]), @"exit 2: error: `[dir]/training` has no plan.toml: give the directory that `limbeck run` wrote");
+    place.put(
+        "training/plan.toml",
+        "# The plan of a classifier's training: all that is needed to do it again.\n\nseed = 0\n",
+    );
+    insta::assert_snapshot!(place.refused(&["report", "training"]), @"exit 2: error: `[dir]/training/plan.toml` is the plan of a classifier's training, not of a run: give the directory that `limbeck run` wrote");
+    place.put("training/plan.toml", "# The plan of a run: all that is needed to do it again.\n\nrounds = 0\n");
+    insta::assert_snapshot!(place.refused(&["report", "training"]), @"exit 2: error: `[dir]/training/plan.toml` is not the plan of a run: invalid type: integer `0`, expected struct RoundsPlan: it was changed, or another version of limbeck wrote it");
     insta::assert_snapshot!(place.refused(&["eval", "recipe.toml"]), @"exit 2: error: `recipe.toml` is not a run directory: give the directory that `limbeck run` wrote");
 }
 

@@ -9,7 +9,7 @@ use limbeck_backend::{Error, Result};
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 
 const NAME: &str = if cfg!(target_vendor = "apple") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
-const HOW: &str = "install it with `pip install onnxruntime` and set `runtime` in [teacher] config to the folder that \
+const HOW: &str = "install it with `pip install onnxruntime` and set the `config` key `runtime` to the folder that \
                    `python3 -c \"import onnxruntime; print(onnxruntime.__path__[0])\"` prints, \
                    or the variable ORT_DYLIB_PATH to a libonnxruntime.so of 1.17 or newer";
 
@@ -24,7 +24,7 @@ pub fn find(recipe: Option<&Path>, beside: &Path) -> Result<PathBuf> {
 
 fn runtime(recipe: Option<&Path>, variable: &dyn Fn(&str) -> Option<OsString>, beside: &Path) -> Result<PathBuf> {
     if let Some(path) = recipe {
-        return named("`runtime` in [teacher] config", path);
+        return named("the `config` key `runtime`", path);
     }
     if let Some(path) = variable(VARIABLE).filter(|path| !path.is_empty()) {
         return named("the variable ORT_DYLIB_PATH", Path::new(&path));
@@ -162,7 +162,7 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         for path in [empty.path(), &empty.path().join("absent.so")] {
             let message = runtime(Some(path), &nothing, empty.path()).unwrap_err().to_string();
-            assert!(message.contains("`runtime` in [teacher] config is `"), "{message}");
+            assert!(message.contains("the `config` key `runtime` is `"), "{message}");
             assert!(message.contains("pip install onnxruntime"), "{message}");
         }
         let message = runtime(Some(Path::new("libonnxruntime.so")), &nothing, empty.path()).unwrap_err().to_string();

@@ -81,10 +81,10 @@ impl Config {
     /// Fails on unknown keys and wrong types, naming them.
     pub(crate) fn parse(config: &serde_json::Value) -> Result<Self> {
         if config.get("weights").is_none() {
-            return Err(Error::new("it needs a model: write `weights = \"FILE.onnx\"` under [teacher]"));
+            return Err(Error::new("it needs a model: name a file as `weights`, such as FILE.onnx"));
         }
         let parsed: Self =
-            serde_json::from_value(config.clone()).map_err(|error| Error::new(format!("[teacher] config: {error}")))?;
+            serde_json::from_value(config.clone()).map_err(|error| Error::new(format!("`config`: {error}")))?;
         if !parsed.pixel_max.is_finite() || parsed.pixel_max <= 0.0 {
             return Err(Error::new(format!("`pixel-max` is {}, must be more than 0", parsed.pixel_max)));
         }
@@ -112,8 +112,8 @@ impl PerChannel {
             Some(Self::Each(numbers)) => numbers.clone(),
             None => {
                 return Err(Error::new(
-                    "write `mean` and `std` of the training images into [teacher] config: \
-                     `mean = 0.0, std = 1.0` where the model normalises by itself",
+                    "set the `config` keys `mean` and `std` to those of the training images, or to 0.0 and 1.0 where the \
+                     model normalises by itself",
                 ));
             }
         };

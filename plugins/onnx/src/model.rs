@@ -66,7 +66,7 @@ pub(crate) fn outputs(outputs: &[Port], config: &Config) -> Result<Vec<usize>> {
         (None, []) => return Err(Error::new("the model has no output for logits")),
         (None, _) => {
             return Err(Error::new(format!(
-                "the model has the outputs {}: say which holds the logits, `logits = \"{}\"` in [teacher] config",
+                "the model has the outputs {}: set the `config` key `logits` to the one with the logits, such as \"{}\"",
                 list(outputs),
                 outputs[others[0]].name
             )));
@@ -91,8 +91,8 @@ fn layout(name: &str, dims: [i64; 4], config: &Config) -> Result<Layout> {
     match config.layout {
         Some(layout) => Ok(layout),
         None if is_colour(dims[3]) && dims[1] > 0 && !is_colour(dims[1]) => Err(Error::new(format!(
-            "its input `{name}` has shape {}, channels last: write `layout = \"nhwc\"` into [teacher] config \
-             (or \"nchw\" if the first really are channels)",
+            "its input `{name}` has shape {}, channels last: set the `config` key `layout` to \"nhwc\" \
+             (or to \"nchw\" if the first really are channels)",
             shape(&dims)
         ))),
         None => Ok(Layout::Nchw),
@@ -109,8 +109,8 @@ fn fixed(name: &str, key: &str, model: i64, recipe: Option<usize>) -> Result<usi
         (None, None) => {
             let example = if key == "size" { "224" } else { "3" };
             Err(Error::new(format!(
-                "the model's input `{name}` leaves it open: write `{key} = {example}`, or what it was trained with, \
-                 into [teacher] config"
+                "the model's input `{name}` leaves it open: set the `config` key `{key}` to what it was trained with, such as \
+                 {example}"
             )))
         }
     }

@@ -19,7 +19,7 @@ impl Pixels {
         let std = PerChannel::each(config.std.as_ref(), "std", size.channels)?;
         if let Some(bad) = mean.iter().find(|&&mean| mean > config.pixel_max) {
             return Err(Error::new(format!(
-                "`mean` has {bad}, the brightest pixel is {}: write `pixel-max = 255`, or divide `mean` and `std` by 255",
+                "`mean` has {bad}, the brightest pixel is {}: set the `config` key `pixel-max` to 255, or divide `mean` and `std` by 255",
                 config.pixel_max
             )));
         }
@@ -107,13 +107,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        refused(json!({"std": 1.0}), "write `mean` and `std`");
-        refused(json!({"mean": 0.0}), "write `mean` and `std`");
+        refused(json!({"std": 1.0}), "set the `config` keys `mean` and `std`");
+        refused(json!({"mean": 0.0}), "set the `config` keys `mean` and `std`");
         refused(json!({"mean": [1.0], "std": 1.0}), "`mean` is [1.0], it needs 2 finite numbers");
         refused(json!({"mean": 0.0, "std": 0.0}), "must be positive");
         refused(
             json!({"mean": [0.0, 127.5], "std": 127.5}),
-            "`mean` has 127.5, the brightest pixel is 1: write `pixel-max = 255`",
+            "`mean` has 127.5, the brightest pixel is 1: set the `config` key `pixel-max` to 255",
         );
         refused(json!({"mean": 0.0, "std": 1.0, "pixel-max": 0}), "`pixel-max` is 0");
         refused(json!({"mean": 0.0, "std": 1.0, "size": [0, 3]}), "must be at least 1");

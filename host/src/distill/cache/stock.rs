@@ -45,7 +45,8 @@ impl Stock {
     /// Opens the folder of one teacher below `root`, which has at most `most` bytes for all of them: the oldest teachers'
     /// folders go first. A damaged file is named and removed; what was in it is asked again.
     pub(super) fn open(root: &Path, teacher: &str, width: usize, most: u64, progress: &Progress) -> Result<Self> {
-        let folder = RunDir::create(&root.join(&teacher[..teacher.len().min(16)]))?;
+        let folder = root.join(&teacher[..teacher.len().min(16)]);
+        let folder = RunDir::create_or(&folder, "name another `distill.cache.folder`")?;
         let lock = match folder.lock() {
             Ok(lock) => Some(lock),
             Err(_) => {

@@ -48,6 +48,14 @@ impl Place {
 
 const ROOMY: u64 = 1 << 20;
 
+#[test]
+fn a_folder_that_cannot_be_made_is_named_by_its_key() {
+    let place = Place::new();
+    std::fs::write(place.root(), "a file").unwrap();
+    let message = Stock::open(&place.root(), "t", 2, ROOMY, &Progress::new(Mode::Quiet)).err().unwrap().to_string();
+    assert!(message.ends_with(": name another `distill.cache.folder`"), "{message}");
+}
+
 fn teacher(name: &str) -> String {
     crate::run_dir::sha256_bytes(name.as_bytes())
 }

@@ -63,9 +63,9 @@ impl Config {
     /// Fails on unknown keys and wrong types, naming them.
     pub(crate) fn parse(config: &serde_json::Value) -> Result<Self> {
         if config.get("weights").is_none() {
-            return Err(Error::new("it needs weights: write `weights = \"FILE.safetensors\"` under [teacher]"));
+            return Err(Error::new("it needs weights: name a file as `weights`, such as FILE.safetensors"));
         }
-        serde_json::from_value(config.clone()).map_err(|error| Error::new(format!("[teacher] config: {error}")))
+        serde_json::from_value(config.clone()).map_err(|error| Error::new(format!("`config`: {error}")))
     }
 }
 
@@ -151,9 +151,7 @@ fn number(
             text.parse().map_err(|_| Error::new(format!("its metadata has `{key}` = `{text}`, not a whole number")))?
         }
         (None, None) => detected().ok_or_else(|| {
-            Error::new(format!(
-                "neither its metadata nor its tensors tell `{key}`: write `{key}` into [teacher] config"
-            ))
+            Error::new(format!("neither its metadata nor its tensors tell `{key}`: set the `config` key `{key}`"))
         })?,
     };
     if number == 0 { Err(Error::new(format!("`{key}` is 0"))) } else { Ok(number) }
@@ -172,7 +170,7 @@ fn per_channel(
         (None, None) => {
             let usual = if key == "mean" { "[0.485, 0.456, 0.406]" } else { "[0.229, 0.224, 0.225]" };
             return Err(Error::new(format!(
-                "it has no `{key}` of the training images: write `{key}` into [teacher] config; torchvision's networks were \
+                "it has no `{key}` of the training images: set the `config` key `{key}`; torchvision's networks were \
                  trained with {usual}"
             )));
         }
@@ -218,7 +216,7 @@ mod tests {
         let message = bare(json!({"weights": "w"}), &unknown).unwrap_err().to_string();
         assert!(message.contains("the names don't tell"), "{message}");
         let message = bare(json!({"weights": "w", "architecture": "mlp"}), &unknown).unwrap_err().to_string();
-        assert!(message.contains("nor its tensors tell `channels`: write `channels`"), "{message}");
+        assert!(message.contains("nor its tensors tell `channels`: set the `config` key `channels`"), "{message}");
     }
 
     #[test]
@@ -251,7 +249,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         refused(json!({}), "needs weights");
-        refused(json!({"weights": "w"}), "no `std` of the training images: write `std` into [teacher] config");
+        refused(json!({"weights": "w"}), "no `std` of the training images: set the `config` key `std`");
         refused(
             json!({"weights": "w", "std": 1.0, "mean": [0.5, 123.7]}),
             "`mean` has 123.7, the brightest pixel is 1: divide",
