@@ -86,7 +86,7 @@ pub fn run(
     device: &Device,
     teacher: Option<&dyn Classifier>,
 ) -> Result<Judgement> {
-    let test = load(&plan.data, Split::Test)?;
+    let test = load(&plan.data, Split::Test, progress)?;
     let students = finished_students(run, plan.baseline.is_some(), progress)?;
     let judgement = Judgement {
         teacher: teacher.map(|teacher| judge_teacher(teacher, &test, progress, device)).transpose()?,

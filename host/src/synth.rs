@@ -64,6 +64,10 @@ pub fn check(plan: &Plan, generator: &Generator) -> Result<()> {
         format!("draws {channels} channels: only grey (1) and RGB (3) images can be drawn")
     } else if plan.synth.steps > generator.steps {
         format!("was trained with {} steps, `synth.steps` is {}: take at most these", generator.steps, plan.synth.steps)
+    } else if let Some(guided) = plan.synth.guided_channels.filter(|&guided| guided > channels) {
+        return Err(Error::input(format!(
+            "`synth.guided-channels` is {guided}, must be at least 1 and at most {channels}: generator `{shown}` draws no more"
+        )));
     } else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use crate::accuracy::evaluate;
 use crate::data::{Dataset, Split, Stream, load};
 use crate::plan::ClassifierPlan;
-use crate::progress::{Bar, Mode, Progress};
+use crate::progress::{Bar, Mode, Progress, counted};
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
 use crate::training::learner::{Start, number, saved};
@@ -33,13 +33,17 @@ pub struct Material {
     test: Option<Dataset>,
 }
 
-/// Reads the images, and builds the network once: what is wrong with either is known before anything is written.
-pub fn prepare(plan: &ClassifierPlan, device: &Device) -> Result<Material> {
-    let data: Arc<dyn Images> = match Stream::open(&plan.data, Split::Train)? {
-        Some(stream) => Arc::new(some(plan, &stream, stream.len(), Stream::subset)?.unwrap_or(stream)),
-        None => Arc::new(training_images(plan)?),
+/// Reads the images, or looks at those that stay on the disk, and builds the network once: what is wrong with either is known
+/// before anything is written.
+pub fn prepare(plan: &ClassifierPlan, device: &Device, progress: &Progress) -> Result<Material> {
+    let stream = Stream::open(&plan.data, Split::Train, progress)?;
+    let stream = stream.map(|all| Ok::<_, Error>(some(plan, &all, all.len(), Stream::subset)?.unwrap_or(all)));
+    let stream = stream.transpose()?.map(Arc::new);
+    let data: Arc<dyn Images> = match &stream {
+        Some(stream) => stream.clone(),
+        None => Arc::new(training_images(plan, progress)?),
     };
-    let test = plan.data.test.as_ref().map(|_| load(&plan.data, Split::Test)).transpose()?;
+    let test = plan.data.test.as_ref().map(|_| load(&plan.data, Split::Test, progress)).transpose()?;
     let (channels, height, width) = data.shape();
     if let Some(test) = test.as_ref().filter(|test| (test.channels, test.height, test.width) != data.shape()) {
         let (of_test, high, wide) = (test.channels, test.height, test.width);
@@ -50,6 +54,12 @@ pub fn prepare(plan: &ClassifierPlan, device: &Device) -> Result<Material> {
     }
     let shape = Shape { classes: data.classes(), channels, size: height };
     try_out(&plan.network, shape, start(plan), ["train.network", "train.start"], device)?;
+    if let Some(stream) = stream {
+        // A damaged one would otherwise be met only after hours.
+        let bar = progress.stage("check", stream.len() as u64, "images");
+        bar.message("whether each is whole");
+        stream.check(&bar)?;
+    }
     Ok(Material { data, test })
 }
 
@@ -91,8 +101,8 @@ pub fn train(
 }
 
 /// All training images, or as many of them as the plan asks for, drawn by its seed.
-fn training_images(plan: &ClassifierPlan) -> Result<Dataset> {
-    let all = load(&plan.data, Split::Train)?;
+fn training_images(plan: &ClassifierPlan, progress: &Progress) -> Result<Dataset> {
+    let all = load(&plan.data, Split::Train, progress)?;
     if all.height != all.width {
         return Err(Error::input(format!(
             "the images are {}x{}, the networks take squares: crop them first",
@@ -111,7 +121,8 @@ fn start(plan: &ClassifierPlan) -> Option<Start> {
 fn some<T>(plan: &ClassifierPlan, all: &T, len: usize, subset: impl Fn(&T, &[usize]) -> T) -> Result<Option<T>> {
     let Some(count) = plan.images else { return Ok(None) };
     if count > len {
-        return Err(Error::input(format!("`train.images` is {count}, but there are {len} training images")));
+        let images = counted(len, "training image");
+        return Err(Error::input(format!("`train.images` is {count}, but `data.train` has {images}")));
     }
     let mut rows: Vec<usize> = (0..len).collect();
     rows.shuffle(&mut rng(plan.seed, Purpose::Subset, 0));

@@ -34,8 +34,9 @@ fn plan(shard: &Path, workers: usize) -> ClassifierPlan {
 fn trained(dir: &TempDir, shard: &Path, workers: usize) -> Result<Vec<u8>> {
     let run = RunDir::create(&dir.path().join(format!("run-{workers}"))).unwrap();
     let plan = plan(shard, workers);
-    let material = prepare(&plan, &Device::Cpu)?;
-    train(&plan, material, &run, &Progress::new(Mode::Quiet), &Device::Cpu)?;
+    let progress = Progress::new(Mode::Quiet);
+    let material = prepare(&plan, &Device::Cpu, &progress)?;
+    train(&plan, material, &run, &progress, &Device::Cpu)?;
     Ok(std::fs::read(run.join(WEIGHTS)).unwrap())
 }
 
@@ -49,20 +50,24 @@ fn the_number_of_workers_changes_no_byte() {
     }
 }
 
+/// Both before anything is written, not when their turn comes.
 #[test]
-fn a_bad_image_is_named_with_its_shard() {
+fn bad_images_are_named_with_their_shard_before_training() {
     let dir = TempDir::new().unwrap();
     let shard = shard(&dir);
     let mut bytes = std::fs::read(&shard).unwrap();
-    // Behind the first header there is the first JPEG.
-    bytes[512..1024].fill(0);
+    let first_jpeg = 512..1024;
+    let png = bytes.windows(4).position(|bytes| bytes == b"\x89PNG").unwrap();
+    bytes[first_jpeg].fill(0);
+    bytes[png] = 0;
     std::fs::write(&shard, bytes).unwrap();
-    let error = trained(&dir, &shard, 2).unwrap_err();
+    let error = prepare(&plan(&shard, 2), &Device::Cpu, &Progress::new(Mode::Quiet)).err().unwrap();
     let message = error.to_string();
     assert!(
-        message.contains("000000.tar`, image `0000`: it is neither JPEG nor PNG nor WebP: replace it"),
+        message.contains("000000.tar`, image `0000`: it is neither JPEG nor PNG nor WebP: replace it or take it out"),
         "{message}"
     );
+    assert!(message.contains(" (and 1 more: `") && message.ends_with("000000.tar`, image `0001`)"), "{message}");
     assert_eq!(error.exit_code(), 2);
 }
 

@@ -17,5 +17,5 @@ pub use decode::{DecodeError, decode};
 pub use feed::Feed;
 pub use pixels::{Channels, Pixels};
 pub use resize::{Resizer, Window};
-pub use source::{Source, SourceError, class_folders, visible_entries};
+pub use source::{Source, SourceError, class_folders, subfolders, visible_entries};
 pub use vary::{Jitter, RandAugment, Vary};

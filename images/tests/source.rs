@@ -43,6 +43,7 @@ fn shards_and_folders_give_the_same_images() {
         std::fs::write(folder.join(name), bytes).unwrap();
         std::fs::write(folder.join("notes.txt"), "no image").unwrap();
     }
+    std::fs::write(dir.path().join("folder/1/.hidden"), "no image").unwrap();
     let folder = Source::folder(&dir.path().join("folder"), 2).unwrap();
     assert_eq!((folder.len(), folder.classes()), (3, vec![0, 1, 1]));
     for channels in [Channels::Rgb, Channels::Grey] {
@@ -50,6 +51,70 @@ fn shards_and_folders_give_the_same_images() {
             assert_eq!(shards.image(row, channels).unwrap(), folder.image(same, channels).unwrap());
         }
     }
+}
+
+#[test]
+fn what_is_passed_over_is_told() {
+    let dir = TempDir::new().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join("folder").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    let folder = || Source::folder(&dir.path().join("folder"), 2);
+    put("cat/a.png", &golden("photo.png"));
+    put("cat/.b.bmp", b"hidden");
+    put("dog/a.jpg", &golden("photo.jpg"));
+    put("README", b"beside the classes");
+    assert_eq!(folder().unwrap().passed_over(), None);
+    put("dog/b.bmp", b"BM");
+    let shown = dir.path().join("folder/dog/b.bmp").display().to_string();
+    let rest = "images end in .jpg, .jpeg, .png or .webp";
+    assert_eq!(
+        folder().unwrap().passed_over().unwrap(),
+        format!("`{shown}` is no image, so it is passed over: {rest}")
+    );
+    put("dog/c/d.jpg", b"too deep");
+    let several = format!("2 files are no images, so they are passed over, the first is `{shown}`: {rest}");
+    assert_eq!(folder().unwrap().subset(&[0]).passed_over().unwrap(), several);
+    std::fs::remove_file(dir.path().join("folder/dog/a.jpg")).unwrap();
+    let empty = folder().unwrap_err().to_string();
+    assert!(empty.ends_with("folder/dog`: no image in it; images end in .jpg, .jpeg, .png or .webp"), "{empty}");
+    let (jpeg, bmp): (_, &[u8]) = (golden("photo.jpg"), b"BM");
+    let shard = shard(&dir, &[("a.jpg", &jpeg), ("a.cls", b"0"), ("b.bmp", bmp), ("b.cls", b"1"), ("c.json", b"{}")]);
+    let shards = Source::shards(&[shard], 2).unwrap();
+    assert!(
+        shards.passed_over().unwrap().contains("000000.tar`, sample `b` has a class but no image, so it is passed")
+    );
+}
+
+/// A look at both ends finds what is no image or was cut off, and takes whole images for whole.
+#[test]
+fn damage_is_found_without_decoding() {
+    let dir = TempDir::new().unwrap();
+    let check = |name: &str, bytes: &[u8]| {
+        let source = Source::shards(&[shard(&dir, &[(name, bytes), ("a.cls", b"0")])], 1).unwrap();
+        (source.check(0, Channels::Rgb), source.image(0, Channels::Rgb))
+    };
+    for name in ["photo.jpg", "progressive.jpg", "grey.jpg", "full-colour.jpg", "photo.png", "photo.webp"] {
+        let (bytes, name_here) = (golden(name), format!("a.{}", name.split_once('.').unwrap().1));
+        assert!(check(&name_here, &bytes).0.is_ok(), "{name}");
+        let behind = [bytes.as_slice(), b"and more"].concat();
+        let (checked, image) = check(&name_here, &behind);
+        assert_eq!(checked.is_ok(), image.is_ok(), "{name} with something behind it");
+        for cut in [0, 1, 20, bytes.len() / 2, bytes.len() - 1] {
+            let (checked, image) = check(&name_here, &bytes[..cut]);
+            assert_eq!(checked.is_ok(), image.is_ok(), "{name} cut to {cut} bytes");
+        }
+        let text = check(&name_here, b"<html>not found</html>").0.unwrap_err().to_string();
+        assert!(text.ends_with("image `a`: it is neither JPEG nor PNG nor WebP: replace it or take it out"), "{text}");
+    }
+    // It is a look, not more: a PNG that is damaged in the middle.
+    let mut bytes = golden("photo.png");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let (checked, image) = check("a.png", &bytes);
+    assert!(checked.is_ok() && image.is_err());
 }
 
 /// Memory is taken by the size that an image is said to have.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use limbeck_images::{Channels, Feed, Resizer, Source, SourceError, Vary, visible_entries};
+use limbeck_images::{Channels, Feed, Resizer, Source, SourceError, Vary, subfolders};
 use rand::seq::SliceRandom as _;
 
 use crate::seed::{Purpose, rng};
@@ -37,7 +37,7 @@ impl Batches {
     /// Begins to load. Fails where the folder does not hold folders of images.
     pub fn start(sizes: &Sizes) -> Result<Self> {
         let wrong = |error: SourceError| Error::input(error.to_string());
-        let classes = visible_entries(&sizes.images).map_err(wrong)?.iter().filter(|entry| entry.is_dir()).count();
+        let classes = subfolders(&sizes.images).map_err(wrong)?.len();
         let source = Arc::new(Source::folder(&sizes.images, classes).map_err(wrong)?);
         let images = source.len();
         let (batch, side) = (sizes.batch, sizes.side);

@@ -13,11 +13,13 @@ use limbeck::{Context as _, Error, Result, distill, planning, select, synth};
 pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
     let generator = Generator::open(&plan.generator, device, progress)?;
     synth::check(plan, &generator)?;
-    let test = load(&plan.data, Split::Test)?;
+    let test = load(&plan.data, Split::Test, progress)?;
     alike(plan, &generator, &test, "data.test")?;
     distill::check_student(plan, &test, device)?;
     if plan.baseline.is_some() {
-        alike(plan, &generator, &load(&plan.data, Split::Train)?, "data.train")?;
+        let train = load(&plan.data, Split::Train, progress)?;
+        alike(plan, &generator, &train, "data.train")?;
+        distill::check_baseline(plan, train.len(), progress)?;
     }
     planning::check(plan, progress)?;
     WeigherFactory::open(plan, progress)?;

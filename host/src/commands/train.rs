@@ -17,7 +17,7 @@ pub fn train(command: &TrainCommand, progress: &Progress) -> Result<()> {
         TrainCommand::Classifier(args) => {
             let plan = planned(args, plan_classifier, progress)?;
             let device = args.recipe.device.device.open()?;
-            let material = train_classifier::prepare(&plan, &device).map_err(|error| placed(error, args))?;
+            let material = train_classifier::prepare(&plan, &device, progress).map_err(|error| placed(error, args))?;
             let kept = Kept::begin(plan, &args.out)?;
             kept.tell(progress);
             train_classifier::train(&kept.plan, material, &kept.run, progress, &device)
@@ -25,7 +25,7 @@ pub fn train(command: &TrainCommand, progress: &Progress) -> Result<()> {
         TrainCommand::Generator(args) => {
             let plan = planned(args, plan_generator, progress)?;
             let device = args.recipe.device.device.open()?;
-            let data = load(&plan.data, Split::Train)?;
+            let data = load(&plan.data, Split::Train, progress)?;
             train_generator::check(&plan, &data, &device).map_err(|error| placed(error, args))?;
             let kept = Kept::begin(plan, &args.out)?;
             kept.tell(progress);

@@ -13,8 +13,9 @@ pub struct DataConfig {
     /// The number of classes, 2 to 100000. Required.
     pub classes: usize,
     /// `folder` and `shards` only: the side in pixels of the squares that images are cut to, 8 to 1024. With it images may have
-    /// any size and be JPEG, PNG or WebP (other files are passed over), and `train classifier` reads them from the disk as it needs them. Required by
-    /// `shards`. Default: all images have one size already and are PNG.
+    /// any size and be JPEG, PNG or WebP (other files are passed over, with a warning), and `train classifier` looks at both ends
+    /// of each before it begins and reads them from the disk as it needs them. Required by `shards`. Default: all images have
+    /// one size already and are PNG.
     pub size: Option<usize>,
     /// With `size` only: 3 for colour, 1 for grey. Default 3.
     #[serde(default = "default_channels")]

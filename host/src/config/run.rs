@@ -79,7 +79,8 @@ pub struct SynthConfig {
     /// Default 2.
     #[serde(default = "default::guidance")]
     pub guidance: f32,
-    /// Guide only this many of the first channels, as DiT's reference code does with 3. Default: all of them.
+    /// Guide only this many of the first channels, 1 to as many as the generator draws; DiT's reference code guides 3 of 4.
+    /// Default: all of them.
     pub guided_channels: Option<usize>,
     /// `ddim` only: 0 is deterministic, 1 is as noisy as `ddpm`; 0 to 1. Default 0.
     #[serde(default)]

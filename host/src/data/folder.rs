@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use limbeck_images::{class_folders, visible_entries};
+use limbeck_images::{class_folders, subfolders, visible_entries};
 use rayon::prelude::*;
 
 use super::{Dataset, MAX_BYTES, bad_file, refused};
@@ -32,8 +32,8 @@ pub(super) fn load(path: &Path, classes: usize) -> Result<Dataset> {
 /// many folders have the same names. Another number of folders is told when they are read.
 pub(super) fn same_classes(train: &Path, test: &Path) -> Result<()> {
     let names = |path: &Path| -> Result<Vec<_>> {
-        let folders = visible_entries(path).map_err(refused)?.into_iter().filter(|entry| entry.is_dir());
-        Ok(folders.filter_map(|folder| folder.file_name().map(ToOwned::to_owned)).collect())
+        let folders = subfolders(path).map_err(refused)?;
+        Ok(folders.iter().filter_map(|folder| folder.file_name().map(ToOwned::to_owned)).collect())
     };
     let (of_train, of_test) = (names(train)?, names(test)?);
     let differ = of_train.iter().zip(&of_test).enumerate().find(|(_, (a, b))| a != b);

@@ -67,7 +67,9 @@ fn bad_folders_are_refused_by_name() {
 fn both_splits_number_their_classes_alike() {
     use crate::data::{Split, Stream, load};
     use crate::plan::{DataPlan, Files, Format};
+    use crate::progress::{Mode, Progress};
     let (train, test) = (two_classes(), two_classes());
+    let quiet = Progress::new(Mode::Quiet);
     let files = |dir: &TempDir| Some(Files::Folder { path: dir.path().into() });
     let data = |size| DataPlan {
         format: Format::Folder,
@@ -77,15 +79,16 @@ fn both_splits_number_their_classes_alike() {
         train: files(&train),
         test: files(&test),
     };
-    load(&data(None), Split::Test).unwrap();
+    load(&data(None), Split::Test, &quiet).unwrap();
     std::fs::rename(test.path().join("dog"), test.path().join("bird")).unwrap();
-    let refused = [load(&data(None), Split::Test).err(), Stream::open(&data(Some(8)), Split::Train).err()];
+    let refused =
+        [load(&data(None), Split::Test, &quiet).err(), Stream::open(&data(Some(8)), Split::Train, &quiet).err()];
     for message in refused.map(|error| error.unwrap().to_string()) {
         assert!(message.contains("class 0 is the folder `bird`, but in `"), "{message}");
     }
     // Where there are more or fewer, who reads them says so.
     std::fs::create_dir(test.path().join("cow")).unwrap();
-    assert!(load(&data(None), Split::Test).unwrap_err().to_string().contains("3 subfolders (bird, cat, cow)"));
+    assert!(load(&data(None), Split::Test, &quiet).unwrap_err().to_string().contains("3 subfolders (bird, cat, cow)"));
 }
 
 #[test]

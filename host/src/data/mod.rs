@@ -18,6 +18,7 @@ use candle_core::{Device, Tensor};
 use limbeck_images::SourceError;
 
 use crate::plan::{DataPlan, Files};
+use crate::progress::Progress;
 use crate::{Error, Result};
 
 /// The most bytes of pixels that one split may have: 8 GiB, as all of them are held in memory.
@@ -98,12 +99,12 @@ impl Dataset {
     }
 }
 
-/// Reads one split of a data set.
+/// Reads one split of a data set. `progress` hears of files that are passed over because they are no images.
 ///
 /// Fails with [`Error::Input`] when the recipe doesn't name the split, and when a file is missing, truncated, too long,
 /// or at odds with its partner or with `classes`.
-pub fn load(spec: &DataPlan, split: Split) -> Result<Dataset> {
-    if let Some(stream) = Stream::open(spec, split)? {
+pub fn load(spec: &DataPlan, split: Split, progress: &Progress) -> Result<Dataset> {
+    if let Some(stream) = Stream::open(spec, split, progress)? {
         return stream.dataset(&(0..stream.len()).collect::<Vec<_>>());
     }
     match files(spec, split)? {

@@ -18,6 +18,7 @@ use candle_core::Device;
 use limbeck_models::classifier::Shape;
 
 use self::arms::Arm;
+pub use self::arms::check_baseline;
 use self::cache::Cache;
 pub use self::cache::{CacheUse, USE_FILE as CACHE_USE_FILE};
 use self::grader::Grader;
@@ -59,10 +60,10 @@ pub fn run(
     round: u32,
 ) -> Result<()> {
     let plan = &plan.training_in(round);
-    let curve = curve_images(load(&plan.data, Split::Test)?);
+    let curve = curve_images(load(&plan.data, Split::Test, progress)?);
     let features = objective::wants_features(&plan.distill.loss);
     let cache = Cache::open(plan, run, progress, teacher.info().features.filter(|_| features))?;
-    for arm in arms::read(plan, run, round)?.into_iter().map(Arc::new) {
+    for arm in arms::read(plan, run, progress, round)?.into_iter().map(Arc::new) {
         check(plan, teacher.info(), &arm.data).context(format_args!("the {} images", arm.name))?;
         let grader = Grader::new(teacher, device, features, cache.as_ref());
         for &seed in &plan.distill.seeds {

@@ -44,8 +44,8 @@ pub fn run(plan: &Plan, run: &RunDir, progress: &Progress, teacher: &dyn Classif
         pool.samples.extend(Pool::read(run, round)?.samples);
     }
     let drawn = pool.to_dataset(plan.data.classes);
-    let test = load(&plan.data, Split::Test)?;
-    let real = plan.data.train.as_ref().map(|_| load(&plan.data, Split::Train)).transpose()?;
+    let test = load(&plan.data, Split::Test, progress)?;
+    let real = plan.data.train.as_ref().map(|_| load(&plan.data, Split::Train, progress)).transpose()?;
     let real = real.map(|data| first(data, drawn.len()));
     let total = drawn.len() + test.len() + real.as_ref().map_or(0, Dataset::len);
     let bar = progress.stage("fidelity", total as u64, "images");

@@ -50,6 +50,16 @@ impl Plan {
         start..end
     }
 
+    /// The most images that can be kept of all rounds, whatever the policies decide.
+    pub fn most_kept(&self) -> usize {
+        let of_round = |round| {
+            let ids = self.round_ids(round);
+            let all = self.select.keep.of((ids.end - ids.start) as usize);
+            self.select.chain.iter().fold(all, |left, link| link.keep.of(left))
+        };
+        (0..self.round_count()).map(of_round).sum()
+    }
+
     /// The plan of the trainings after a round: before the last one for fewer epochs and, where students start afresh,
     /// with the first seed only.
     pub fn training_in(&self, round: u32) -> Self {

@@ -231,6 +231,16 @@ fn rounds_share_out_the_images() {
 }
 
 #[test]
+fn what_can_be_kept_at_most_is_known_before_anything_is_drawn() {
+    let most = |overrides: &[&str]| plan_in(files().path(), overrides).unwrap().most_kept();
+    assert_eq!(most(&[]), 20);
+    assert_eq!(most(&["rounds={ count = 4, images-per-round = 5 }"]), 13 + 3 * 3, "a half of each round, rounded up");
+    let chain =
+        "select={ chain = [{ policy = \"filter.wasm\", keep = 0.5 }, { policy = \"filter.wasm\", budget = 7 }] }";
+    assert_eq!(most(&[chain]), 7);
+}
+
+#[test]
 fn impossible_rounds_are_refused() {
     let says = |rounds: &str, why: &str| {
         let message = complaint(&[&format!("rounds={{ {rounds} }}")]);

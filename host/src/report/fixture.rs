@@ -51,6 +51,7 @@ fn samples() -> Vec<Sample> {
     let digits = load(
         &DataPlan { format: Format::Idx, classes: 10, size: None, channels: 3, train: None, test: Some(test) },
         Split::Test,
+        &crate::progress::Progress::new(crate::progress::Mode::Quiet),
     )
     .unwrap();
     let sample = |id: u64| {

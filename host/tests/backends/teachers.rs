@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use candle_core::{DType, Device, Tensor};
 use limbeck::backend::{Classifier, Grades, Services, link_classifier, open_classifier};
 use limbeck::plan::{DataPlan, Files, Format, PluginPlan};
+use limbeck::progress::{Mode as Shown, Progress};
 use limbeck::{Error, data};
 use limbeck_candle::CandleClassifier;
 use limbeck_models::classifier::Mode;
@@ -203,7 +204,7 @@ fn accuracy(teacher: &dyn Classifier) -> f64 {
     };
     let data =
         DataPlan { format: Format::Idx, classes: 10, size: None, channels: 3, train: None, test: Some(files("t10k")) };
-    let digits = data::load(&data, data::Split::Test).unwrap();
+    let digits = data::load(&data, data::Split::Test, &Progress::new(Shown::Quiet)).unwrap();
     let rows: Vec<usize> = (0..1000).collect();
     let right: usize = rows.chunks(100).map(|rows| right_answers(teacher, &digits, rows)).sum();
     right as f64 / rows.len() as f64

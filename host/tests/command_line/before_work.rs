@@ -26,6 +26,30 @@ fn students() {
     insta::assert_snapshot!(set("distill.start=test-images"), @"exit 2: error: `distill.start` in `--set distill.start=test-images`: `[dir]/test-images` is not a readable safetensors file: header too large");
 }
 
+#[test]
+fn channels_that_the_generator_does_not_draw() {
+    let place = Place::new();
+    place.put("dit.safetensors", untrained_generator());
+    insta::assert_snapshot!(place.refused(&["run", "recipe.toml", "--set", "synth.guided-channels=2"]), @"exit 2: error: `synth.guided-channels` in `--set synth.guided-channels=2` is 2, must be at least 1 and at most 1: generator `[dir]/dit.safetensors` draws no more");
+}
+
+/// Without a policy it is known how many are kept; with one it may be fewer.
+#[test]
+fn too_few_real_images() {
+    let place = Place::new();
+    put_digits(&place, "train", 6);
+    put_digits(&place, "test", 2);
+    place.put("dit.safetensors", untrained_generator());
+    let train = r#"data.train={ images = "train-images", labels = "train-labels" }"#;
+    let run = |more: &str| {
+        place.refused(&["run", "recipe.toml", "--set", "baseline.real=true", "--set", train, "--set", more])
+    };
+    insta::assert_snapshot!(run("select.policy="), @"exit 2: error: the baseline needs 40 real images, `data.train` has 6: keep fewer, or set `baseline.real = false`");
+    let told = run("select.budget=7");
+    insta::assert_snapshot!(told.lines().next().unwrap_or_default(), @"exit 2: warning: the baseline takes as many real images as are kept, which may be 7, and `data.train` has 6: should more than these be kept, no student is trained until you keep fewer or set `baseline.real = false`");
+    assert!(!run("select.budget=6").contains("baseline"));
+}
+
 const TRAINING: &str = r#"[train]
 name = "trial"
 network = "lenet5"
@@ -45,9 +69,33 @@ fn trainings() {
     let set = |set: &str| place.refused(&["train", "classifier", "training.toml", "--out", "out", "--set", set]);
     insta::assert_snapshot!(set("train.network=lenet6"), @"exit 2: error: `train.network` in `--set train.network=lenet6`: there is no network `lenet6`, did you mean `lenet5`? There are mlp, lenet5, lenet5-half, resnet8, resnet8-half, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4, cifar-resnet18, cifar-resnet34, cifar-resnet50, wrn-16-1, wrn-16-2, wrn-40-1, wrn-40-2, cifar-vgg8, cifar-vgg11, cifar-vgg13, cifar-vgg16, cifar-vgg19, resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, vgg11, vgg13, vgg16, vgg19, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn, mobilenet_v2, shufflenet_v2_x1_0, efficientnet_b0, vit_b_16, convnext_tiny");
     insta::assert_snapshot!(set("data.classes=1"), @"exit 2: error: `data.classes` in `--set data.classes=1` is 1, must be at least 2 and at most 100000");
-    insta::assert_snapshot!(set("train.images=7"), @"exit 2: error: `train.images` in `--set train.images=7` is 7, but there are 6 training images");
+    insta::assert_snapshot!(set("train.images=7"), @"exit 2: error: `train.images` in `--set train.images=7` is 7, but `data.train` has 6 training images");
     insta::assert_snapshot!(set("train.start=dit.safetensors"), @"exit 2: error: `train.start` in `--set train.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is of another architecture");
     insta::assert_snapshot!(set("data.train.labels=train-images"), @"exit 2: error: `[dir]/train-images`, byte 0: the magic number is 0x00000803, not 0x00000801: this is a file of images: are `images` and `labels` swapped in the recipe?");
+}
+
+/// Of a training that reads its images from the disk as it needs them.
+#[test]
+fn images_of_a_training() {
+    let place = Place::new();
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/images/photo.jpg");
+    let photo = std::fs::read(golden).expect("a photograph");
+    for name in ["photos/cat", "photos/dog"] {
+        std::fs::create_dir_all(place.path().join(name)).expect("a folder");
+    }
+    place.put("photos/cat/a.jpg", &photo);
+    place.put("photos/cat/notes.txt", "no image");
+    place.put("photos/cat/.hidden", "no image");
+    place.put("photos/dog/a.jpg", &photo[..photo.len() / 2]);
+    place.put("photos/dog/b.jpg", "<html>");
+    place.put("photos/dog/c.bmp", "BM");
+    let data = r#"data={ format = "folder", classes = 2, size = 28, train = { path = "photos" } }"#;
+    place.put("training.toml", TRAINING);
+    let told = place.refused(&["train", "classifier", "training.toml", "--out", "out", "--set", data]);
+    let (warning, error) = told.split_once('\n').expect("two lines");
+    insta::assert_snapshot!(warning, @"exit 2: warning: 2 files are no images, so they are passed over, the first is `[dir]/photos/cat/notes.txt`: images end in .jpg, .jpeg, .png or .webp");
+    assert!(error.starts_with("error: `[dir]/photos/dog/a.jpg`: it is a damaged JPEG: "), "{error}");
+    assert!(error.ends_with(": replace it or take it out (and 1 more: `[dir]/photos/dog/b.jpg`)"), "{error}");
 }
 
 #[test]
