@@ -138,7 +138,10 @@ fn finished_students(
         }
     }
     if arms.is_empty() {
-        return Err(Error::input(format!("`{}` has no finished student: run `limbeck distill` first", root.display())));
+        return Err(Error::input(format!(
+            "`{}` has no finished student: `limbeck run` with the run's recipe trains them",
+            root.display()
+        )));
     }
     Ok(arms)
 }

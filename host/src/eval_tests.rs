@@ -54,7 +54,7 @@ fn students_are_found_by_arm_and_seed() {
     let progress = Progress::new(Mode::Quiet);
     assert!(
         refused(finished_students(&run, true, &progress))
-            .contains("has no finished student: run `limbeck distill` first")
+            .contains("has no finished student: `limbeck run` with the run's recipe trains them")
     );
     for rel in ["synthetic/seed-10", "synthetic/seed-2", "real/seed-0"] {
         write_student(dir.path(), rel, 1, &metadata(("size", "12")));

@@ -76,7 +76,10 @@ impl Pool {
         let dir = round_dir(round);
         let folder = run.join(&dir);
         let index = Index::read(run, &dir)?.filter(|index| !index.shards.is_empty()).ok_or_else(|| {
-            Error::input(format!("`{}` has no finished shard: run `limbeck synth` first", folder.display()))
+            Error::input(format!(
+                "`{}` has no finished shard: `limbeck run` with the run's recipe draws them",
+                folder.display()
+            ))
         })?;
         index.check_names(&folder)?;
         let shards = index.shards.par_iter().map(|(name, entry)| {

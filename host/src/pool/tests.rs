@@ -94,7 +94,10 @@ fn only_finished_shards_are_done() {
 fn a_missing_pool_names_the_command_that_draws_it() {
     let dir = TempDir::new().unwrap();
     let run = RunDir::create(dir.path()).unwrap();
-    refused(Pool::read(&run, 0), &["pool/round-000` has no finished shard: run `limbeck synth` first"]);
+    refused(
+        Pool::read(&run, 0),
+        &["pool/round-000` has no finished shard: `limbeck run` with the run's recipe draws them"],
+    );
 }
 
 #[test]

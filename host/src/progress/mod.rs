@@ -141,9 +141,14 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// `image` or `images`: the word as it is said of so many.
+/// `image` or `images`, `class` or `classes`: the word as it is said of so many.
 pub fn plural(count: usize, thing: &str) -> String {
-    format!("{thing}{}", if count == 1 { "" } else { "s" })
+    let end = match count {
+        1 => "",
+        _ if thing.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{thing}{end}")
 }
 
 /// `1 image`, `2000 images`.

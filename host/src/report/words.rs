@@ -104,7 +104,10 @@ mod tests {
             ["420\u{202f}ms", "3\u{202f}min 05\u{202f}s", "2\u{202f}h 10\u{202f}min"]
         );
         assert_eq!([bytes(12), bytes(1_572_864)], ["12\u{202f}B", "1.5\u{202f}MiB"]);
-        assert_eq!([counted(1, "seed"), counted(2_000, "image")], ["1 seed", "2,000 images"]);
+        assert_eq!(
+            [counted(1, "seed"), counted(2_000, "image"), counted(3, "class")],
+            ["1 seed", "2,000 images", "3 classes"]
+        );
         assert_eq!([clipped("añb", 2), clipped("ab", 2)], ["añ…", "ab"]);
     }
 }

@@ -23,14 +23,17 @@ struct Subset {
 pub fn kept(run: &RunDir, round: u32) -> Result<Vec<Sample>> {
     let file = subset_file(round);
     let subset: Subset = run.read_json(&file)?.ok_or_else(|| {
-        Error::input(format!("`{}` is not there: run `limbeck select` first", run.join(&file).display()))
+        Error::input(format!(
+            "`{}` is not there: `limbeck run` with the run's recipe makes it",
+            run.join(&file).display()
+        ))
     })?;
     let kept: BTreeSet<u64> = subset.kept.into_iter().collect();
     let mut pool = Pool::read(run, round)?;
     pool.samples.retain(|sample| kept.contains(&sample.id));
     if pool.samples.is_empty() || pool.samples.len() != kept.len() {
         return Err(Error::input(format!(
-            "`{}` keeps {}, of which the pool has {}: run `limbeck select` again",
+            "`{}` keeps {}, of which the pool has {}: remove it, and `limbeck run` makes it anew",
             run.join(&file).display(),
             counted(kept.len(), "image"),
             pool.samples.len()

@@ -31,7 +31,10 @@ pub fn key(plan: &Plan, run: &RunDir, round: u32) -> Result<String> {
     let index = run.join(&format!("{}/index.json", round_dir(round)));
     if !index.exists() {
         let folder = run.join(&round_dir(round));
-        return Err(Error::input(format!("`{}` has no finished shard: run `limbeck synth` first", folder.display())));
+        return Err(Error::input(format!(
+            "`{}` has no finished shard: `limbeck run` with the run's recipe draws them",
+            folder.display()
+        )));
     }
     let parts = format!("{}\n{}\n{}", plan.teacher_key(), plan.data.classes, sha256_file(&index)?);
     Ok(sha256_bytes(parts.as_bytes()))

@@ -80,7 +80,10 @@ impl Subset {
     pub fn read(run: &RunDir, round: u32) -> Result<Self> {
         let file = subset_file(round);
         run.read_json(&file)?.ok_or_else(|| {
-            Error::input(format!("`{}` is missing: run `limbeck select` first", run.join(&file).display()))
+            Error::input(format!(
+                "`{}` is missing: `limbeck run` with the run's recipe makes it",
+                run.join(&file).display()
+            ))
         })
     }
 }

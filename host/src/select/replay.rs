@@ -90,7 +90,7 @@ fn graded(plan: &Plan, run: &RunDir, round: u32, progress: &Progress) -> Result<
     let pool = Pool::read(run, round)?;
     let none = || -> Result<Box<dyn Classifier>> {
         Err(Error::input(format!(
-            "`{}` has no grades of this teacher: run `limbeck select` first",
+            "`{}` has no grades of this teacher: `limbeck run` with the run's recipe makes them",
             run.path().display()
         )))
     };

@@ -27,5 +27,5 @@ fn what_does_not_fit_is_refused() {
     toy.run.write_json("subset/round-000.json", &serde_json::json!({ "kept": [1, 99] })).unwrap();
     assert!(teach(&Teacher::new(SIDE)).contains("keeps 2 images, of which the pool has 1"));
     std::fs::remove_file(toy.run.join("subset/round-000.json")).unwrap();
-    assert!(teach(&Teacher::new(SIDE)).contains("run `limbeck select` first"));
+    assert!(teach(&Teacher::new(SIDE)).contains("is not there: `limbeck run` with the run's recipe makes it"));
 }

@@ -19,14 +19,14 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let rows = classes.iter().take(MOST_CLASSES).map(|(class, samples)| row(*class, samples)).collect::<Html>();
     let shown = first_of(MOST_CLASSES, classes.len());
     let lead = format!(
-        "{} of {}×{} pixels in {} classes, drawn by {} in {} steps with guidance {}. Each row holds up to {PER_CLASS}, \
+        "{} of {}×{} pixels in {}, drawn by {} in {} with guidance {}. Each row holds up to {PER_CLASS}, \
          evenly spaced over what was drawn for the class and not chosen by looks.{shown}",
         words::counted(inputs.samples.len(), "image"),
         first.image.height,
         first.image.width,
-        classes.len(),
+        words::counted(classes.len(), "class"),
         first.provenance.sampler.to_uppercase(),
-        first.provenance.steps,
+        words::counted(first.provenance.steps as usize, "step"),
         first.provenance.guidance,
     );
     let counts = classes.iter().map(|(class, samples)| vec![class.to_string(), words::thousands(samples.len() as u64)]);
