@@ -14,6 +14,7 @@ use crate::progress::Progress;
 use crate::rounds::student_file;
 use crate::run_dir::{RunDir, sha256_file};
 use crate::student::Student;
+use crate::words::percent;
 use crate::{Context as _, Error, Result};
 
 /// Images classified at a time; it changes memory and speed, not the result.
@@ -171,7 +172,7 @@ fn judge_teacher(
     let bar = progress.stage("eval teacher", test.len() as u64, "images");
     let forward = |images: &Tensor| Ok(teacher.classify(&images.to_device(device)?)?.logits);
     let evaluation = evaluate(&forward, test, BATCH, &bar).context(format_args!("teacher `{}`", info.name))?;
-    bar.message(percent(evaluation.top1));
+    bar.message(figures(evaluation.top1, evaluation.top5, test.classes));
     bar.finish();
     Ok(TeacherResult {
         name: info.name.clone(),
@@ -200,13 +201,15 @@ fn judge_arm(
         Spread::of(&students.iter().map(|student| value(&student.evaluation)).collect::<Vec<_>>())
     };
     let (top1, top5) = (over(|evaluation| evaluation.top1), over(|evaluation| evaluation.top5));
-    bar.message(percent(top1.mean));
+    bar.message(figures(top1.mean, top5.mean, test.classes));
     bar.finish();
     Ok(ArmResult { seeds: students.len(), top1, top5, students })
 }
 
-fn percent(share: f64) -> String {
-    format!("top-1 {:.2} %", 100.0 * share)
+/// Among five classes or fewer the right one is always one of the five.
+fn figures(top1: f64, top5: f64, classes: usize) -> String {
+    let top5 = if classes > 5 { format!(", top-5 {} %", percent(top5)) } else { String::new() };
+    format!("top-1 {} %{top5}", percent(top1))
 }
 
 #[cfg(test)]

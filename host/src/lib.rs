@@ -38,5 +38,6 @@ pub mod synth;
 pub mod train_classifier;
 pub mod train_generator;
 pub mod training;
+pub mod words;
 
 pub use error::{Context, Error, Result};

@@ -12,6 +12,7 @@ use crate::policy::PolicyUse;
 use crate::rounds::{self, ClassStats, Lag, Planned, subset_file};
 use crate::run_dir::RunDir;
 use crate::select::{Subset, link_usage_file, usage_file};
+use crate::words::percent;
 use crate::{Context as _, Result};
 
 const TIMES: &str = "times.json";
@@ -57,8 +58,7 @@ pub struct Figures {
 impl Summary {
     /// The result in one line.
     pub fn headline(&self) -> String {
-        let percent =
-            |share: Option<f64>| share.map_or("unknown".to_owned(), |share| format!("{:.2} %", 100.0 * share));
+        let percent = |share: Option<f64>| share.map_or("unknown".to_owned(), |share| format!("{} %", percent(share)));
         let of_baseline =
             self.eval.baseline_top1.map(|_| format!(", on real images {}", percent(self.eval.baseline_top1)));
         format!(

@@ -10,7 +10,7 @@ use limbeck_models::loss::cross_entropy;
 use rand::seq::SliceRandom;
 
 use crate::accuracy::evaluate;
-use crate::data::{Dataset, Split, Stream, load};
+use crate::data::{Dataset, Split, Stream, load, no_squares};
 use crate::plan::ClassifierPlan;
 use crate::progress::{Bar, Mode, Progress, counted};
 use crate::run_dir::RunDir;
@@ -18,6 +18,7 @@ use crate::seed::{Purpose, rng};
 use crate::training::learner::{Start, number, saved};
 use crate::training::log::LOG_EVERY;
 use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec, spare_workers, try_out};
+use crate::words::image_shape;
 use crate::{Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
@@ -44,12 +45,11 @@ pub fn prepare(plan: &ClassifierPlan, device: &Device, progress: &Progress) -> R
         None => Arc::new(training_images(plan, progress)?),
     };
     let test = plan.data.test.as_ref().map(|_| load(&plan.data, Split::Test, progress)).transpose()?;
-    let (channels, height, width) = data.shape();
+    let (channels, height, _) = data.shape();
     if let Some(test) = test.as_ref().filter(|test| (test.channels, test.height, test.width) != data.shape()) {
-        let (of_test, high, wide) = (test.channels, test.height, test.width);
+        let [test, train] = [(test.channels, test.height, test.width), data.shape()].map(image_shape);
         return Err(Error::input(format!(
-            "the images of `data.test` are {of_test}x{high}x{wide}, those of `data.train` {channels}x{height}x{width}: name \
-             images of one size"
+            "the images of `data.test` are {test}, those of `data.train` {train}: name images of one size"
         )));
     }
     let shape = Shape { classes: data.classes(), channels, size: height };
@@ -104,10 +104,7 @@ pub fn train(
 fn training_images(plan: &ClassifierPlan, progress: &Progress) -> Result<Dataset> {
     let all = load(&plan.data, Split::Train, progress)?;
     if all.height != all.width {
-        return Err(Error::input(format!(
-            "the images are {}x{}, the networks take squares: crop them first",
-            all.height, all.width
-        )));
+        return Err(no_squares(&plan.data, &all, "the networks take squares"));
     }
     Ok(some(plan, &all, all.len(), Dataset::subset)?.unwrap_or(all))
 }

@@ -12,7 +12,7 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, no_squares};
 use crate::diffusion::generator::GeneratorConfig;
 use crate::diffusion::schedule::Schedule;
 use crate::diffusion::training_loss::{Batch, hybrid_loss};
@@ -274,10 +274,7 @@ fn mean_gradients(
 /// The whole shape of the network: what the plan says of it, and what the images say.
 fn model(plan: &GeneratorTrainPlan, data: &Dataset) -> Result<DitConfig> {
     if data.height != data.width {
-        return Err(Error::input(format!(
-            "the images are {}x{}, a DiT draws squares: crop them first",
-            data.height, data.width
-        )));
+        return Err(no_squares(&plan.data, data, "a DiT draws squares"));
     }
     let DitPlan { patch, width, depth, heads } = plan.model;
     let (size, channels, classes) = (data.height, data.channels, data.classes);

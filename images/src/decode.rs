@@ -30,7 +30,7 @@ const PNG_END: [u8; 12] = *b"\0\0\0\0IEND\xaeB`\x82";
 pub enum DecodeError {
     #[error("is neither JPEG nor PNG nor WebP")]
     Unknown,
-    #[error("is {0}x{1} pixels, more than {MAX_SIDE} a side or {MAX_PIXELS} in all")]
+    #[error("is {0} pixels high and {1} wide, more than {MAX_SIDE} a side or {MAX_PIXELS} in all")]
     TooLarge(usize, usize),
     #[error("is a damaged {kind}: {reason}")]
     Damaged { kind: &'static str, reason: String },
@@ -119,7 +119,7 @@ fn damaged(kind: &'static str, words: impl Display) -> DecodeError {
 
 fn within_limits(height: usize, width: usize) -> Result<(), DecodeError> {
     if height.max(width) > MAX_SIDE || height * width > MAX_PIXELS {
-        return Err(DecodeError::TooLarge(width, height));
+        return Err(DecodeError::TooLarge(height, width));
     }
     Ok(())
 }

@@ -40,12 +40,13 @@ static int metadata_number(const char *header, const char *key, float *number) {
 
 /* A copy of tensor `name`, f32 [rows, columns], transposed; a vector has one column. NULL if it isn't there. */
 static float *tensor(const char *header, const char *data, size_t bytes, const char *name, size_t *rows, size_t *cols) {
-  char start[64];
+  char key[64], object[256], type[8];
   unsigned long long r = 0, c = 1, from = 0, to = 0;
-  snprintf(start, sizeof start, "\"%s\":{\"dtype\":\"F32\",\"shape\":[", name);
-  const char *at = strstr(header, start);
-  if (!at || sscanf(at + strlen(start), "%llu,%llu", &r, &c) < 1) return NULL;
-  if (!(at = strstr(at, "\"data_offsets\":[")) || sscanf(at + 16, "%llu,%llu", &from, &to) != 2) return NULL;
+  const char *at = (snprintf(key, sizeof key, "\"%s\"", name), strstr(header, key)), *shape, *range;
+  if (!at || sscanf(at + strlen(key), " : {%255[^}]", object) != 1 || !(at = strstr(object, "\"dtype\"")) ||
+      !(shape = strstr(object, "\"shape\"")) || !(range = strstr(object, "\"data_offsets\""))) return NULL;
+  if (sscanf(at + 7, " : \"%7[^\"]", type) != 1 || strcmp(type, "F32") || /* a blank stands for any number of them */
+      sscanf(shape + 7, " : [%llu ,%llu", &r, &c) < 1 || sscanf(range + 14, " : [%llu ,%llu", &from, &to) != 2) return NULL;
   if (!r || !c || r > 1 << 20 || c > 1 << 20 || to > bytes || from > to || to - from != 4 * r * c) return NULL;
   float *copy = malloc(to - from);
   for (size_t i = 0; copy && i < r * c; i++) memcpy(&copy[i % c * r + i / c], data + from + 4 * i, 4);
@@ -63,8 +64,7 @@ static int parse(mlp *m, const char *path, const char *file, size_t bytes) {
   const char *names[4] = {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"};
   float **to[4] = {&m->w1, &m->b1, &m->w2, &m->b2};
   int good = metadata_number(header, "mean\\\"", &m->mean) && metadata_number(header, "std\\\"", &m->std) && m->std > 0;
-  for (int i = 0; i < 4; i++)
-    good &= !!(*to[i] = tensor(header, data, bytes - 8 - length, names[i], &rows[i], &cols[i]));
+  for (int i = 0; i < 4; i++) good &= !!(*to[i] = tensor(header, data, bytes - 8 - length, names[i], &rows[i], &cols[i]));
   free(header);
   if (!good) FAIL(LIMBECK_FAILED, "`%s` is no f32 checkpoint of the network `mlp` with mean and std", path);
   m->pixels = cols[0], m->hidden = rows[0], m->classes = rows[2];

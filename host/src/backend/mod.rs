@@ -33,6 +33,7 @@ pub use self::selftest::{Finding, SelfTest, Speed, Told, Verdict, self_test};
 pub use self::services::{Log, Services};
 use crate::plan::{Combine, PluginPlan, TeachersPlan};
 use crate::progress::Progress;
+use crate::words::image_shape;
 use crate::{Context as _, Error, Result};
 
 /// A teacher.
@@ -100,7 +101,6 @@ impl ClassifierInfo {
         if found == taught {
             return Ok(());
         }
-        let shown = |(channels, height, width): (usize, usize, usize)| format!("{channels}x{height}x{width}");
         let remedy = if found.0 == self.channels {
             ", or set `size` (or `input`, which resizes) in its `config` if it has such a key"
         } else {
@@ -108,9 +108,9 @@ impl ClassifierInfo {
         };
         Err(Error::input(format!(
             "they are {}, the teacher `{}` takes {}: name a teacher of this size{remedy}",
-            shown(found),
+            image_shape(found),
             self.name,
-            shown(taught)
+            image_shape(taught)
         )))
     }
 }

@@ -69,7 +69,7 @@ pub struct DeviceArgs {
 
 #[derive(Debug, Args)]
 pub struct RecipeArgs {
-    /// The recipe, a TOML file.
+    /// The recipe, a TOML file; or the plan.toml of an earlier run, to do it again.
     #[arg(value_name = "RECIPE")]
     pub file: PathBuf,
     /// Replace a value of the recipe, such as `--set distill.epochs=20`, or `--set train.epochs=20` of a training; without a

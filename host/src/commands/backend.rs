@@ -4,6 +4,7 @@ use std::path::Path;
 
 use limbeck::backend::{Finding, Level, Services, Speed, Told, Verdict, inspect, inspect_linked, list, self_test};
 use limbeck::progress::{Bar, Progress, bytes_text, rate_text};
+use limbeck::words::image_shape;
 use limbeck::{Error, Result};
 use limbeck_candle::CandleClassifier;
 use serde_json::{Map, Value, json};
@@ -96,8 +97,9 @@ fn tell(told: Told<'_>, progress: &Progress) {
             progress.data(format_args!("plugin   {name} {version}, ABI {abi}, on {device}"));
             progress.data(format_args!("sha256   {}", plugin.sha256));
             progress.data(format_args!(
-                "network  {network}{} classes, images {}x{}x{}",
-                description.classes, size.channels, size.height, size.width
+                "network  {network}{} classes, images {}",
+                description.classes,
+                image_shape((size.channels, size.height, size.width))
             ));
         }
         Told::Found(Finding { operation, test, verdict, found, remedy }) => {

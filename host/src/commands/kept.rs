@@ -75,7 +75,7 @@ fn planned<P: Document>(run: &RunDir) -> Result<P> {
 }
 
 /// The plan in a file; `remedy` is for a plan of another kind.
-fn read<P: Document>(path: &Path, remedy: &str) -> Result<Option<P>> {
+pub fn read<P: Document>(path: &Path, remedy: &str) -> Result<Option<P>> {
     let shown = path.display();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

@@ -6,6 +6,7 @@ mod bench_backend;
 mod bench_policy;
 mod doctor;
 mod kept;
+mod planned;
 mod policy;
 mod preflight;
 mod run;

@@ -7,6 +7,7 @@ use limbeck::diffusion::generator::Generator;
 use limbeck::plan::Plan;
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::Progress;
+use limbeck::words::image_shape;
 use limbeck::{Context as _, Error, Result, distill, planning, select, synth};
 
 /// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
@@ -31,13 +32,14 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
 
 /// Students learn from drawn images and are judged on real ones, so both must have one size.
 fn alike(plan: &Plan, generator: &Generator, data: &Dataset, key: &str) -> Result<()> {
-    let Dataset { channels, height, width, .. } = *data;
-    let [drawn, high, wide] = generator.shape;
-    if [channels, height, width] == generator.shape {
+    let (shape, drawn) = ((data.channels, data.height, data.width), generator.shape.into());
+    if shape == drawn {
         return Ok(());
     }
     Err(Error::input(format!(
-        "the images of `{key}` are {channels}x{height}x{width}, generator `{}` draws {drawn}x{high}x{wide}: name images of one size",
-        plan.generator.shown().display()
+        "the images of `{key}` are {}, those that generator `{}` draws {}: name images of one size",
+        image_shape(shape),
+        plan.generator.shown().display(),
+        image_shape(drawn)
     )))
 }

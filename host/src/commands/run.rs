@@ -1,37 +1,35 @@
 //! `limbeck run`, and its stages one by one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::Device;
 use limbeck::backend::{Classifier, open_teacher};
-use limbeck::config::Config;
 use limbeck::device::DeviceName;
 use limbeck::fidelity::Fidelity;
 use limbeck::plan::{self, Plan};
 use limbeck::policy::WeigherFactory;
 use limbeck::progress::{Progress, counted, duration};
 use limbeck::run_dir::RunDir;
-use limbeck::{Error, Result, distill, eval, fidelity, measure, planning, recipe, report, select, summary, synth};
+use limbeck::{Error, Result, distill, eval, fidelity, measure, planning, report, select, summary, synth};
 
 use super::kept::Kept;
+use super::planned::{placed, planned};
 use super::preflight::preflight;
 use crate::cli::{FidelityArgs, RunArgs, Stage, StageArgs};
 
 /// The whole way from a recipe, or what is left of it.
 pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
     let (started, recipe) = (Instant::now(), &args.recipe);
-    let config: Config = recipe::load(&recipe.file, &recipe.set)?;
-    let placed = |error| recipe::locate(error, &recipe.file, &recipe.set);
     let bar = progress.stage("check", 2, "steps");
     bar.message("the files that the recipe names");
-    let plan = plan::plan(config, recipe.file.parent().unwrap_or(Path::new(""))).map_err(placed)?;
+    let plan = planned(recipe, plan::plan)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.run.name));
     RunDir::try_out(&out)?;
     let device = recipe.device.device.open()?;
     bar.advance(1);
     bar.message("networks, policies and real images");
-    let teacher = preflight(&plan, &device, progress).map_err(placed)?;
+    let teacher = preflight(&plan, &device, progress).map_err(|error| placed(error, recipe))?;
     drop(bar);
     let work = Work {
         kept: Kept::begin(plan, &out)?,

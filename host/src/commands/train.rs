@@ -3,30 +3,32 @@
 use std::path::Path;
 
 use limbeck::data::{Split, load};
-use limbeck::plan::{plan_classifier, plan_generator};
+use limbeck::plan::{Document, plan_classifier, plan_generator};
 use limbeck::progress::Progress;
 use limbeck::run_dir::RunDir;
-use limbeck::{Error, Result, recipe, train_classifier, train_generator};
+use limbeck::{Result, train_classifier, train_generator};
 use serde::de::DeserializeOwned;
 
 use super::kept::Kept;
+use super::planned::{placed, planned};
 use crate::cli::{TrainArgs, TrainCommand};
 
 pub fn train(command: &TrainCommand, progress: &Progress) -> Result<()> {
     match command {
         TrainCommand::Classifier(args) => {
-            let plan = planned(args, plan_classifier, progress)?;
+            let plan = begin(args, plan_classifier, progress)?;
             let device = args.recipe.device.device.open()?;
-            let material = train_classifier::prepare(&plan, &device, progress).map_err(|error| placed(error, args))?;
+            let material =
+                train_classifier::prepare(&plan, &device, progress).map_err(|error| placed(error, &args.recipe))?;
             let kept = Kept::begin(plan, &args.out)?;
             kept.tell(progress);
             train_classifier::train(&kept.plan, material, &kept.run, progress, &device)
         }
         TrainCommand::Generator(args) => {
-            let plan = planned(args, plan_generator, progress)?;
+            let plan = begin(args, plan_generator, progress)?;
             let device = args.recipe.device.device.open()?;
             let data = load(&plan.data, Split::Train, progress)?;
-            train_generator::check(&plan, &data, &device).map_err(|error| placed(error, args))?;
+            train_generator::check(&plan, &data, &device).map_err(|error| placed(error, &args.recipe))?;
             let kept = Kept::begin(plan, &args.out)?;
             kept.tell(progress);
             train_generator::train(&kept.plan, &data, &kept.run, progress, &device)
@@ -34,21 +36,15 @@ pub fn train(command: &TrainCommand, progress: &Progress) -> Result<()> {
     }
 }
 
-/// Reads the recipe and plans, once it is known that the directory takes files. Nothing is written yet.
-fn planned<C: DeserializeOwned, P>(
+/// The plan, once it is known that the directory takes files. Nothing is written yet.
+fn begin<C: DeserializeOwned, P: Document>(
     args: &TrainArgs,
     plan: fn(C, &Path) -> Result<P>,
     progress: &Progress,
 ) -> Result<P> {
-    let recipe = &args.recipe;
-    let config = recipe::load(&recipe.file, &recipe.set)?;
     let bar = progress.stage("check", 1, "step");
     bar.message("the files that the recipe names");
-    let plan = plan(config, recipe.file.parent().unwrap_or(Path::new(""))).map_err(|error| placed(error, args))?;
+    let plan = planned(&args.recipe, plan)?;
     RunDir::try_out(&args.out)?;
     Ok(plan)
-}
-
-fn placed(error: Error, args: &TrainArgs) -> Error {
-    recipe::locate(error, &args.recipe.file, &args.recipe.set)
 }

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::{Dataset, MAX_BYTES, bad_file, refused};
 use crate::pool::Image;
+use crate::words::image_shape;
 use crate::{Error, Result};
 
 /// The largest PNG file that is opened, in bytes.
@@ -73,9 +74,8 @@ fn collect(files: &[(u32, PathBuf)], classes: usize) -> Result<Dataset> {
 fn like(first: &Image, first_file: &Path, image: Image, file: &Path) -> Result<Vec<u8>> {
     let size = |image: &Image| (image.channels, image.height, image.width);
     if size(&image) != size(first) {
-        let shape = |image: &Image| format!("{}x{} pixels, {} channels", image.height, image.width, image.channels);
-        let reason =
-            format!("has {}, but `{}` has {}: all must be alike", shape(&image), first_file.display(), shape(first));
+        let [this, first] = [&image, first].map(|image| image_shape(size(image)));
+        let reason = format!("is {this}, but `{}` is {first}: all must be alike", first_file.display());
         return Err(bad_file(file, reason));
     }
     Ok(image.pixels)

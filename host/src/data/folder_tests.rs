@@ -51,7 +51,7 @@ fn bad_folders_are_refused_by_name() {
     refused(&TempDir::new().unwrap(), 2, "0 subfolders (none)");
     let dir = two_classes();
     put(&dir, "dog/b.png", &image(3, 5, 4, 0).to_png().unwrap());
-    refused(&dir, 2, "dog/b.png`: has 5x4 pixels, 3 channels, but");
+    refused(&dir, 2, "dog/b.png`: is 5 high and 4 wide with 3 channels, but");
     put(&dir, "dog/b.png", b"GIF89a");
     refused(&dir, 2, "dog/b.png`: is not a PNG: take it out, or set `data.size`");
     put(&dir, "dog/b.png", &image(3, 4, 5, 0).to_png().unwrap()[..60]);

@@ -32,9 +32,10 @@ fn read(mut images: Source, mut labels: Source, classes: usize) -> Result<Datase
     let width = side(&mut images, "width")?;
     let bytes = count * (height * width) as u64; // below 2^32 * 2^24
     if bytes > MAX_BYTES {
-        return Err(
-            images.error_at(4, format!("{count} images of {height}x{width} take {bytes} bytes, more than 8 GiB"))
-        );
+        return Err(images.error_at(
+            4,
+            format!("{count} images {height} high and {width} wide take {bytes} bytes, more than 8 GiB"),
+        ));
     }
     let classified = read_labels(&mut labels, count, classes)?;
     let pixels = images.bytes(bytes, "the pixels")?;

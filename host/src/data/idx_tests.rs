@@ -71,6 +71,19 @@ fn inconsistent_files_are_refused_by_name_and_offset() {
     refused(&gzip(&images[..20]), &labels, "byte 16 (decompressed)");
 }
 
+/// As `cat` joins gzipped files, and as a broken download does.
+#[test]
+fn several_gzip_streams_are_one_file_and_anything_else_behind_them_is_refused() {
+    let (images, labels) = (images_file(3, 2, 4), labels_file(&[1, 9, 0]));
+    let (start, end) = (gzip(&images[..20]), gzip(&images[20..]));
+    assert_eq!(parse(&[&start[..], &end].concat(), &labels).unwrap(), parse(&images, &labels).unwrap());
+    let damaged = "`images`, byte 40 (decompressed): the gzip stream is damaged: other bytes follow its end";
+    for rest in [&b"garbage"[..], &[0; 600]] {
+        refused(&[&start[..], &end, rest].concat(), &labels, damaged);
+    }
+    refused(&[&start[..], &end[..9]].concat(), &labels, "byte 20 (decompressed): the gzip stream is truncated");
+}
+
 #[test]
 fn a_header_that_claims_more_than_the_file_holds_takes_no_memory() {
     let mut images = images_file(1, 4096, 1);

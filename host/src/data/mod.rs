@@ -17,7 +17,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use limbeck_images::SourceError;
 
-use crate::plan::{DataPlan, Files};
+use crate::plan::{DataPlan, Files, Format};
 use crate::progress::Progress;
 use crate::{Error, Result};
 
@@ -127,6 +127,21 @@ fn files(spec: &DataPlan, split: Split) -> Result<&Files> {
         folder::same_classes(train, test)?;
     }
     Ok(files)
+}
+
+/// The error of training images that are no squares; `why` there must be some.
+pub fn no_squares(spec: &DataPlan, train: &Dataset, why: &str) -> Error {
+    let file = match &spec.train {
+        Some(Files::Idx { images: path, .. } | Files::Folder { path }) => Some(path),
+        Some(Files::Cifar { files } | Files::Shards { files }) => files.first(),
+        None => None,
+    };
+    let of = file.map_or(String::new(), |path| format!(" of `{}`", path.display()));
+    let size = if spec.format == Format::Folder { ", or set `data.size`" } else { "" };
+    let Dataset { height, width, .. } = train;
+    Error::input(format!(
+        "`data.train`: the images{of} are {height} high and {width} wide, {why}: crop them first{size}"
+    ))
 }
 
 /// An [`Error::Input`] that names a file.

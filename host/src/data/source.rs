@@ -3,12 +3,15 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::{Error, Result};
 
 /// No deflate stream grows by more than this factor, so a header that claims more is lying.
 const DEFLATE_LIMIT: u64 = 1032;
+
+/// How a gzip stream begins; 0x8b follows.
+const GZIP: u8 = 0x1f;
 
 /// Where the bytes of a data file come from.
 pub(super) struct Source {
@@ -37,9 +40,9 @@ impl Source {
     /// Reads from `reader`, which holds `length` stored bytes, under the name `name` in errors.
     pub(super) fn new(name: String, mut reader: impl BufRead + 'static, length: u64) -> Result<Self> {
         let start = reader.fill_buf().map_err(|error| Error::input(format!("`{name}`: can't be read: {error}")))?;
-        let gzip = start.starts_with(&[0x1f, 0x8b]);
+        let gzip = start.starts_with(&[GZIP, 0x8b]);
         let at_most = if gzip { length.saturating_mul(DEFLATE_LIMIT) } else { length };
-        let reader: Box<dyn Read> = if gzip { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
+        let reader: Box<dyn Read> = if gzip { Box::new(Members::new(reader)) } else { Box::new(reader) };
         Ok(Self { name, reader, offset: 0, gzip, at_most })
     }
 
@@ -123,5 +126,35 @@ impl Source {
             _ if self.gzip => self.error_at(self.offset, format!("the gzip stream is damaged: {error}")),
             _ => self.error_at(self.offset, format!("can't be read: {error}")),
         }
+    }
+}
+
+/// The contents of a gzip file: of one stream, or of several one after the other, and nothing else. (flate2's own reader of
+/// several takes what follows the last one for a stream that is cut off.)
+struct Members<R> {
+    /// `None` once all was read.
+    current: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Members<R> {
+    fn new(reader: R) -> Self {
+        Self { current: Some(GzDecoder::new(reader)) }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(member) = &mut self.current {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            match member.get_mut().fill_buf()?.first() {
+                None => self.current = None,
+                Some(&GZIP) => self.current = self.current.take().map(|member| GzDecoder::new(member.into_inner())),
+                Some(_) => return Err(std::io::Error::new(ErrorKind::InvalidData, "other bytes follow its end")),
+            }
+        }
+        Ok(0)
     }
 }

@@ -81,7 +81,10 @@ pub fn check(plan: &Plan, teacher: &ClassifierInfo, data: &Dataset) -> Result<()
     teacher.check_classes(plan.data.classes)?;
     objective::check(&plan.distill.loss, teacher)?;
     if data.height != data.width {
-        return Err(Error::input(format!("they are {}x{}, students take squares", data.height, data.width)));
+        return Err(Error::input(format!(
+            "they are {} high and {} wide, students take squares",
+            data.height, data.width
+        )));
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
 use super::{
-    AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossKind, LossPlan, OptimizerKind, OptimizerPlan,
-    Plan, RoundsPlan, Sampler, Schedule, SynthPlan, TemperatureUnit,
+    AugmentPlan, DataPlan, DistillPlan, Format, Keep, LimitsPlan, LossKind, LossPlan, OptimizerPlan, Plan, RoundsPlan,
+    SynthPlan, TemperatureUnit,
 };
 use crate::{Error, Result};
 
@@ -30,17 +30,6 @@ pub(super) fn within<T: PartialOrd + Display>(key: &str, value: T, range: impl R
         Bound::Unbounded => String::new(),
     };
     Err(Error::input(format!("`{key}` is {value}, must be {low}{high}")))
-}
-
-/// Fails where a key was set that only counts together with another: with `key` = `value` in the same table.
-fn idle(name: &str, set_in_vain: bool, key: &str, value: &str) -> Result<()> {
-    if !set_in_vain {
-        return Ok(());
-    }
-    let table = name.rsplit_once('.').map_or("", |(table, _)| table);
-    Err(Error::input(format!(
-        "`{name}` has an effect only with `{table}.{key} = \"{value}\"`: set that, or take it out"
-    )))
 }
 
 /// Names become folder names.
@@ -121,7 +110,6 @@ fn synth(synth: &SynthPlan) -> Result<()> {
         within("synth.guided-channels", channels, 1..=1024)?;
     }
     within("synth.eta", synth.eta, 0.0..=1.0)?;
-    idle("synth.eta", synth.eta != 0.0 && synth.sampler != Sampler::Ddim, "sampler", "ddim")?;
     within("synth.batch", synth.batch, 1..=100_000)?;
     within("synth.shard", synth.shard, 1..=1_000_000)
 }
@@ -200,15 +188,6 @@ fn loss(loss: &LossPlan) -> Result<()> {
     for (key, value) in parts.into_iter().chain(inner) {
         within(&format!("distill.loss.{key}"), value, 0.0..=1000.0)?;
     }
-    let usual = LossPlan::default();
-    for (name, is_set, kind, of) in [
-        ("dkd-alpha", loss.dkd_alpha != usual.dkd_alpha, LossKind::Dkd, "dkd"),
-        ("dkd-beta", loss.dkd_beta != usual.dkd_beta, LossKind::Dkd, "dkd"),
-        ("dist-beta", loss.dist_beta != usual.dist_beta, LossKind::Dist, "dist"),
-        ("dist-gamma", loss.dist_gamma != usual.dist_gamma, LossKind::Dist, "dist"),
-    ] {
-        idle(&format!("distill.loss.{name}"), is_set && loss.kind != kind, "kind", of)?;
-    }
     if parts.iter().all(|(_, value)| *value == 0.0) {
         return Err(Error::input(
             "`distill.loss.weight`, `cross-entropy` and `hint` are all 0: there is nothing to learn from, make one larger",
@@ -241,12 +220,6 @@ pub(super) fn optimizer(prefix: &str, optimizer: &OptimizerPlan, epochs: u32) ->
         within(&key("clip-norm"), norm, above_zero(1e6))?;
     }
     within(&key("accumulate"), optimizer.accumulate, 1..=10_000)?;
-    let usual = OptimizerPlan::default();
-    let (sgd, step) = (optimizer.kind == OptimizerKind::Sgd, optimizer.schedule == Schedule::Step);
-    idle(&key("nesterov"), optimizer.nesterov && !sgd, "kind", "sgd")?;
-    idle(&key("momentum"), optimizer.momentum != usual.momentum && !sgd, "kind", "sgd")?;
-    idle(&key("gamma"), optimizer.gamma != usual.gamma && !step, "schedule", "step")?;
-    idle(&key("milestones"), !optimizer.milestones.is_empty() && !step, "schedule", "step")?;
     if !optimizer.milestones.is_sorted_by(|a, b| a < b) {
         let milestones = &optimizer.milestones;
         return Err(Error::input(format!("`{prefix}.milestones` is {milestones:?}, must be rising numbers of epochs")));

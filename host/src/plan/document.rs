@@ -1,17 +1,23 @@
 //! `plan.toml`: a plan as a file, read back through the same checks, and compared with another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::train::{check_classifier, check_generator};
-use super::{ClassifierPlan, GeneratorTrainPlan, Input, Plan, check};
+use super::{ClassifierPlan, GeneratorTrainPlan, Input, Plan, check, files};
 use crate::{Error, Result};
 
 /// How every plan's file begins; its kind follows.
 const HEAD: &str = "# The plan of ";
+
+/// Whether the text of a TOML file is the plan of something. Recipes have no such table.
+pub fn is_plan(text: &str) -> bool {
+    text.parse::<Table>().is_ok_and(|table| table.get("inputs").is_some_and(Value::is_table))
+}
 
 /// A plan of any kind, as it is kept in its run directory.
 pub trait Document: Serialize + DeserializeOwned {
@@ -21,8 +27,24 @@ pub trait Document: Serialize + DeserializeOwned {
     /// The files that it reads, by key.
     fn inputs(&self) -> &BTreeMap<String, Input>;
 
+    /// The same files where they are used.
+    fn files(&self) -> Vec<&Path>;
+
     /// Fails with [`Error::Input`] unless every number is in its range.
     fn check(&self) -> Result<()>;
+
+    /// Fails where a file is named that no hash is known of: someone has changed a path.
+    fn check_inputs(&self) -> Result<()> {
+        let known = |path: &&Path| self.inputs().values().any(|input| input.path == **path);
+        match self.files().into_iter().find(|path| !known(path)) {
+            None => Ok(()),
+            Some(path) => Err(Error::input(format!(
+                "there is no hash of `{}` under `[inputs]`: a file that has moved must be named by its new path there too, and \
+                 another one by a recipe",
+                path.display()
+            ))),
+        }
+    }
 
     /// Whether nothing that is done before the first student is trained depends on a key.
     fn is_of_students(&self, _key: &str) -> bool {
@@ -80,6 +102,10 @@ impl Document for Plan {
         &self.inputs
     }
 
+    fn files(&self) -> Vec<&Path> {
+        files::of_run(self)
+    }
+
     fn check(&self) -> Result<()> {
         check::plan(self)
     }
@@ -107,6 +133,10 @@ impl Document for ClassifierPlan {
         &self.inputs
     }
 
+    fn files(&self) -> Vec<&Path> {
+        files::of_training(&self.start, &self.data)
+    }
+
     fn check(&self) -> Result<()> {
         check_classifier(self)
     }
@@ -121,6 +151,10 @@ impl Document for GeneratorTrainPlan {
 
     fn inputs(&self) -> &BTreeMap<String, Input> {
         &self.inputs
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        files::of_training(&self.start, &self.data)
     }
 
     fn check(&self) -> Result<()> {

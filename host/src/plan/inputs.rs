@@ -56,6 +56,12 @@ impl Inputs {
 pub fn verify_inputs(inputs: &BTreeMap<String, Input>) -> Result<()> {
     for (key, input) in inputs {
         let kind = if input.path.is_dir() { Kind::Folder } else { Kind::File };
+        if !input.path.exists() {
+            return Err(Error::input(format!(
+                "`{key}`: no file `{}`: put it back, or change the path wherever the plan has it",
+                input.path.display()
+            )));
+        }
         let (sha256, _) = look(key, &input.path, kind)?;
         if sha256 != input.sha256 {
             return Err(Error::input(format!(

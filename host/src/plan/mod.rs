@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+mod files;
 mod generator;
 mod inputs;
 mod magic;
@@ -24,7 +25,7 @@ pub use crate::config::{
     LossKind, NoiseSchedule, OptimizerConfig as OptimizerPlan, OptimizerKind, RunConfig as RunPlan, Sampler, Schedule,
     SelectRole, SynthConfig as SynthPlan, TemperatureUnit,
 };
-pub use document::Document;
+pub use document::{Document, is_plan};
 pub use inputs::verify_inputs;
 pub use make::plan;
 pub use rounds::{PlannerPlan, RoundStudent, RoundsPlan};

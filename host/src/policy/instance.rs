@@ -135,15 +135,24 @@ impl PolicyInstance {
 
     /// What was used up to now.
     pub fn usage(&self) -> PolicyUse {
-        let state = self.store.data();
+        let (state, used) = (self.store.data(), self.used.clone());
+        let mut metrics = used.metrics;
+        metrics.extend(state.metrics.clone());
         PolicyUse {
             name: self.info.name.clone(),
             version: self.info.version.clone(),
-            peak_memory_bytes: state.meter.peak() as u64,
-            lent_bytes: state.lent,
-            metrics: state.metrics.clone(),
-            ..self.used.clone()
+            peak_memory_bytes: used.peak_memory_bytes.max(state.meter.peak() as u64),
+            lent_bytes: used.lent_bytes + state.lent,
+            metrics,
+            ..used
         }
+    }
+
+    /// Counts on from what this policy had used when the state was saved that was just restored: what it took to take it up is
+    /// none of the work.
+    pub fn count_on(&mut self, before: PolicyUse) {
+        self.store.data_mut().lent = 0;
+        self.used = PolicyUse { sha256: std::mem::take(&mut self.used.sha256), ..before };
     }
 
     /// Scores a window of the pool: one finite score a row.

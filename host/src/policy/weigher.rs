@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::chain::{ChainedWeigher, link_name};
 use super::{
     Column, Env, Limits, LogSink, Policy, PolicyError, PolicyInstance, PolicyUse, Role, Sandbox, Source, When, compute,
@@ -34,13 +36,13 @@ pub struct StepColumns<'a> {
 pub trait Weigher {
     /// One weight a row with mean 1, finite and not negative.
     fn weigh(&mut self, step: StepColumns<'_>) -> Result<Vec<f32>>;
-    /// Everything that it learnt, for a checkpoint.
+    /// Everything that it learnt, and what it used, for a checkpoint.
     fn save(&mut self) -> Result<Vec<u8>>;
     /// Takes a state back that [`Weigher::save`] gave.
     fn restore(&mut self, state: &[u8]) -> Result<()>;
     /// An epoch is over; `stats_json` is an object with `loss`, and nothing that was measured on real images.
     fn epoch_end(&mut self, epoch: u32, stats_json: &str) -> Result<()>;
-    /// What it used up to now.
+    /// What it used up to now, before the checkpoint that it was restored from too.
     fn usage(&self) -> PolicyUse;
     /// Where it is a chain of several, what each of them used, in their order.
     fn links(&self) -> Vec<PolicyUse> {
@@ -111,6 +113,13 @@ impl WeigherFactory {
     }
 }
 
+/// What stands before a policy's own state.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    state_version: u32,
+    used: PolicyUse,
+}
+
 /// A weigher in the sandbox.
 pub struct SandboxedWeigher {
     instance: PolicyInstance,
@@ -173,19 +182,25 @@ impl Weigher for SandboxedWeigher {
         Ok(weights)
     }
 
+    // A head in JSON, a line end, and the policy's own state.
     fn save(&mut self) -> Result<Vec<u8>> {
-        let version = self.instance.info().state_version;
-        let mut state = version.to_le_bytes().to_vec();
-        state.extend(self.instance.save()?);
-        Ok(state)
+        let state = self.instance.save()?;
+        let head = Head { state_version: self.instance.info().state_version, used: self.instance.usage() };
+        let mut all = serde_json::to_vec(&head).map_err(|error| Error::failed(error.to_string()))?;
+        all.push(b'\n');
+        all.extend(state);
+        Ok(all)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
         let name = self.instance.policy().path().display();
-        let (version, state) = state
-            .split_first_chunk()
-            .ok_or_else(|| Error::failed(format!("the saved state of policy `{name}` is cut off")))?;
-        Ok(self.instance.restore(u32::from_le_bytes(*version), state)?)
+        let unreadable =
+            || Error::failed(format!("the saved state of policy `{name}` is cut off, or of another limbeck"));
+        let end = state.iter().position(|&byte| byte == b'\n').ok_or_else(unreadable)?;
+        let Head { state_version, used } = serde_json::from_slice(&state[..end]).map_err(|_| unreadable())?;
+        self.instance.restore(state_version, &state[end + 1..])?;
+        self.instance.count_on(used);
+        Ok(())
     }
 
     fn epoch_end(&mut self, epoch: u32, stats_json: &str) -> Result<()> {

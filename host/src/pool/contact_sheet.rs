@@ -57,7 +57,7 @@ impl Canvas {
         };
         let (Some(height), Some(width)) = (side(rows.len(), first.height), side(columns, first.width)) else {
             return Err(Error::failed(format!(
-                "a contact sheet of {} x {columns} images of {}x{} pixels, scaled by {scale}, is larger than {MAX_SIDE} pixels",
+                "a contact sheet of {} x {columns} images {} high and {} wide, scaled by {scale}, is larger than {MAX_SIDE} pixels",
                 rows.len(),
                 first.height,
                 first.width

@@ -14,6 +14,7 @@ pub use sample::{Image, Provenance, Sample};
 
 use crate::data::Dataset;
 use crate::run_dir::{RunDir, sha256_bytes};
+use crate::words::image_shape;
 use crate::{Error, Result};
 use index::{Entry, Index};
 
@@ -115,18 +116,14 @@ fn check(samples: &[Sample]) -> Result<()> {
         if !seen.insert(sample.id) {
             return Err(Error::input(format!("two samples have the id {}", sample.id)));
         }
-        let (first, this) = (&samples[0].image, &sample.image);
-        if (first.channels, first.height, first.width) != (this.channels, this.height, this.width) {
+        let [first, this] = [&samples[0].image, &sample.image].map(|image| (image.channels, image.height, image.width));
+        if first != this {
             return Err(Error::input(format!(
-                "sample {} is {}x{} with {} channels, sample {} is {}x{} with {}: the round was drawn by two generators",
+                "sample {} is {}, sample {} is {}: the round was drawn by two generators",
                 samples[0].id,
-                first.height,
-                first.width,
-                first.channels,
+                image_shape(first),
                 sample.id,
-                this.height,
-                this.width,
-                this.channels,
+                image_shape(this),
             )));
         }
     }

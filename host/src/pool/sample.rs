@@ -6,6 +6,7 @@ use image::codecs::png::{CompressionType, FilterType, PngDecoder, PngEncoder};
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageEncoder, Limits};
 use serde::{Deserialize, Serialize};
 
+use crate::words::image_shape;
 use crate::{Error, Result};
 
 /// The largest height or width of an image that is decoded, in pixels.
@@ -83,8 +84,8 @@ impl Image {
         };
         let plane = self.height * self.width;
         if plane == 0 || self.pixels.len() != self.channels * plane {
-            let shape = format!("{}x{}x{}", self.channels, self.height, self.width);
-            return Err(Error::failed(format!("an image of {shape} can't have {} bytes", self.pixels.len())));
+            let shape = image_shape((self.channels, self.height, self.width));
+            return Err(Error::failed(format!("an image {shape} can't have {} bytes", self.pixels.len())));
         }
         let interleaved = (0..self.pixels.len()).map(|i| self.pixels[i % self.channels * plane + i / self.channels]);
         let interleaved = interleaved.collect::<Vec<_>>();

@@ -125,7 +125,7 @@ fn damage_is_refused_by_shard_byte_sample_and_remedy() {
 fn shards_of_two_generators_do_not_mix() {
     let (_dir, run) = run_with_two_shards();
     write_shard(&run, 0, 2, &[sample(9, 3)]).unwrap();
-    refused(Pool::read(&run, 0), &["sample 9 is 5x6 with 3"]);
+    refused(Pool::read(&run, 0), &["sample 9 is 5 high and 6 wide with 3 channels"]);
     write_shard(&run, 0, 2, &[sample(3, 1)]).unwrap();
     refused(Pool::read(&run, 0), &["two samples have the id 3"]);
 }

@@ -1,5 +1,7 @@
 //! Reads a recipe: TOML text and `--set` overrides become a config, or an error that names file, line, key and remedy.
 
+mod elsewhere;
+mod idle;
 mod sources;
 mod tree;
 
@@ -9,6 +11,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
+use self::elsewhere::elsewhere;
 use self::sources::Sources;
 use self::tree::find;
 use crate::spelling::meant;
@@ -35,7 +38,9 @@ pub fn parse<T: DeserializeOwned>(text: &str, shown: &str, overrides: &[String])
     let sources = Sources::new(text, shown, overrides)?;
     let tree = sources.tree()?;
     let deserializer = toml::de::Deserializer::from(tree.clone());
-    T::deserialize(deserializer).map_err(|error| explain(&error, tree.get_ref(), &sources))
+    let config = T::deserialize(deserializer).map_err(|error| explain::<T>(&error, tree.get_ref(), &sources))?;
+    idle::check(tree.get_ref(), &sources)?;
+    Ok(config)
 }
 
 /// Says where the key stands that an error begins with, such as `synth.steps`, if the recipe at `path` has it.
@@ -45,7 +50,7 @@ pub fn locate(error: Error, path: &Path, overrides: &[String]) -> Error {
         let (text, shown) = (std::fs::read_to_string(path).ok()?, path.display().to_string());
         let sources = Sources::new(&text, &shown, overrides).ok()?;
         let tree = sources.tree().ok()?;
-        let place = sources.place(Some(find(tree.get_ref(), key)?));
+        let place = sources.place(Some(find(tree.get_ref(), key)?.span()));
         Some(format!("`{key}` {place}{rest}"))
     };
     match error {
@@ -55,7 +60,7 @@ pub fn locate(error: Error, path: &Path, overrides: &[String]) -> Error {
 }
 
 /// Puts an error of the deserialiser in the user's words.
-fn explain(error: &toml::de::Error, tree: &DeTable<'_>, sources: &Sources<'_>) -> Error {
+fn explain<T: DeserializeOwned>(error: &toml::de::Error, tree: &DeTable<'_>, sources: &Sources<'_>) -> Error {
     let message = error.message();
     // The file as a whole has an empty span.
     let span = error.span().filter(|span| !span.is_empty());
@@ -65,9 +70,9 @@ fn explain(error: &toml::de::Error, tree: &DeTable<'_>, sources: &Sources<'_>) -
     let first = quoted.first().copied().unwrap_or_default();
     let known = quoted.get(1..).unwrap_or_default();
     Error::input(if message.starts_with("unknown field") {
-        format!("unknown key `{first}` {place}: {}", suggestion(first, known, "keys"))
+        format!("unknown key `{first}` {place}: {}", suggestion(first, known, "keys", elsewhere::<T>(&key)))
     } else if message.starts_with("unknown variant") {
-        format!("unknown value `{first}` for `{key}` {place}: {}", suggestion(first, known, "values"))
+        format!("unknown value `{first}` for `{key}` {place}: {}", suggestion(first, known, "values", Vec::new()))
     } else if message.starts_with("missing field") {
         let full = if key.is_empty() { first.to_owned() } else { format!("{key}.{first}") };
         let place = if key.is_empty() { format!("in {}", sources.shown) } else { place };
@@ -99,13 +104,16 @@ fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> String {
 fn between_backticks(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }
-
-/// `did you mean …?` for a near miss, otherwise all that is known.
-fn suggestion(typed: &str, known: &[&str], what: &str) -> String {
-    match meant(typed, known.iter().copied()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None if known.is_empty() => format!("no {what} are known here"),
-        None => format!("the {what} known here are {}", known.join(", ")),
+/// `did you mean …?` for a near miss and for the same name `elsewhere`, otherwise all that is known.
+fn suggestion(typed: &str, known: &[&str], what: &str, elsewhere: Vec<String>) -> String {
+    let near = meant(typed, known.iter().copied());
+    let meant: Vec<_> = near.into_iter().chain(elsewhere.iter().map(String::as_str)).collect();
+    if !meant.is_empty() {
+        format!("did you mean `{}`?", meant.join("` or `"))
+    } else if known.is_empty() {
+        format!("no {what} are known here")
+    } else {
+        format!("the {what} known here are {}", known.join(", "))
     }
 }
 
@@ -182,6 +190,21 @@ mod tests {
         insta::assert_snapshot!(complaint("[distill]", "[destil]", &[]), @"unknown key `destil` at x.toml:32:2: did you mean `distill`?");
         insta::assert_snapshot!(complaint("eta = 0.0", "colour = 1", &[]), @"unknown key `colour` at x.toml:20:1: the keys known here are images, sampler, steps, guidance, guided-channels, eta, batch, shard");
         insta::assert_snapshot!(complaint("", "", &["distill.optimiser.lr=1"]), @"unknown key `optimiser` in `--set distill.optimiser.lr=1`: did you mean `optimizer`?");
+        insta::assert_snapshot!(complaint("", "", &["distill.mixup=0.2"]), @"unknown key `mixup` in `--set distill.mixup=0.2`: did you mean `distill.augment.mixup`?");
+        insta::assert_snapshot!(complaint("", "", &["distill.seed=2"]), @"unknown key `seed` in `--set distill.seed=2`: did you mean `seeds` or `run.seed`?");
+    }
+
+    #[test]
+    fn keys_without_an_effect_are_refused_whatever_their_value() {
+        let none = "[distill.optimizer]\nlr = 0.01";
+        let says = |keys: &str| complaint(none, &format!("{none}\n{keys}"), &[]);
+        insta::assert_snapshot!(says("momentum = 0.9"), @r#"`distill.optimizer.momentum` at x.toml:38:12 has an effect only with `distill.optimizer.kind = "sgd"`: set that, or take it out"#);
+        insta::assert_snapshot!(says("kind = \"adamw\"\nnesterov = false"), @r#"`distill.optimizer.nesterov` at x.toml:39:12 has an effect only with `distill.optimizer.kind = "sgd"`: set that, or take it out"#);
+        insta::assert_snapshot!(says("gamma = 0.1"), @r#"`distill.optimizer.gamma` at x.toml:38:9 has an effect only with `distill.optimizer.schedule = "step"`: set that, or take it out"#);
+        insta::assert_snapshot!(complaint("\"ddim\"", "\"ddpm\"", &[]), @r#"`synth.eta` at x.toml:20:7 has an effect only with `synth.sampler = "ddim"`: set that, or take it out"#);
+        insta::assert_snapshot!(complaint("", "", &["distill.loss.dist-gamma=1.0"]), @r#"`distill.loss.dist-gamma` in `--set distill.loss.dist-gamma=1.0` has an effect only with `distill.loss.kind = "dist"`: set that, or take it out"#);
+        with(&["distill.optimizer={ kind = \"sgd\", momentum = 0.9, schedule = \"step\", gamma = 0.1 }"]);
+        with(&["synth.sampler=ddpm", "synth.eta="]);
     }
 
     #[test]

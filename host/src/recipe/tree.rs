@@ -1,7 +1,5 @@
 //! A recipe as a tree of keys: overrides are laid over it, and keys are found in it.
 
-use std::ops::Range;
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -68,14 +66,14 @@ fn parts(list: &str, of: &[Spanned<DeValue<'_>>]) -> Vec<String> {
     of.iter().enumerate().map(called).collect()
 }
 
-/// Where the value of a dotted key stands.
-pub(super) fn find(table: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
+/// The value of a dotted key, and where it stands.
+pub(super) fn find<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
     let (name, rest) = split(key);
     inside(name, table.get(name)?, rest)
 }
 
-fn inside(name: &str, value: &Spanned<DeValue<'_>>, rest: Option<&str>) -> Option<Range<usize>> {
-    let Some(rest) = rest else { return Some(value.span()) };
+fn inside<'t, 'i>(name: &str, value: &'t Spanned<DeValue<'i>>, rest: Option<&str>) -> Option<&'t Spanned<DeValue<'i>>> {
+    let Some(rest) = rest else { return Some(value) };
     match value.get_ref() {
         DeValue::Table(table) => find(table, rest),
         DeValue::Array(list) => {

@@ -24,12 +24,14 @@ fn a_whole_run_shows_every_section() {
     }
     for part in [
         "top-1 accuracy on",
+        "<br>top-5 99.91\u{202f}%",
         "the teacher sees another class",
         "unsure: below 0.70",
         "seen as",
         "teacher-filter 0.1.0",
         "148",
         "5d41402abc4b",
+        "limbeck run plan.toml --out DIR",
         "on cpu, 2 threads. Work that was interrupted is not counted.",
     ] {
         assert!(page.contains(part), "the page lacks {part:?}");

@@ -11,6 +11,13 @@ pub(super) struct Judgement {
     pub(super) arms: BTreeMap<String, Arm>,
 }
 
+impl Judgement {
+    /// Whether the share of right answers among the best five says anything: of five classes or fewer it is always all.
+    pub(super) fn has_top5(&self) -> bool {
+        self.arms.values().flat_map(|arm| &arm.students).any(|student| student.per_class.len() > 5)
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Arm {
@@ -37,6 +44,7 @@ pub(super) struct Result {
     pub(super) sha256: String,
     pub(super) images: u64,
     pub(super) top1: f64,
+    pub(super) top5: f64,
     pub(super) per_class: Vec<Option<f64>>,
     pub(super) confusion: Vec<Vec<u64>>,
 }

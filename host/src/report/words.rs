@@ -4,7 +4,7 @@ use crate::progress::plural;
 
 /// A share as percent with two decimals and a thin space: `97.42 %`.
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.2}\u{202f}%", 100.0 * share)
+    format!("{}\u{202f}%", crate::words::percent(share))
 }
 
 /// A difference of two shares in percentage points, with its sign.

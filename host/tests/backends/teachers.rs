@@ -161,6 +161,22 @@ fn a_strangers_c_teacher_agrees_with_ours() {
     }
 }
 
+/// As Python's `json` writes the header, and in lines with the keys in another order.
+#[test]
+fn the_c_teacher_reads_headers_with_blanks() {
+    let weights = Weights::new("mlp");
+    let bytes = std::fs::read(weights.path()).unwrap();
+    let (length, rest) = bytes.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let spaced = std::str::from_utf8(header).unwrap().replace(':', ": ").replace(',', ", ");
+    let lines = serde_json::to_string_pretty(&serde_json::from_slice::<serde_json::Value>(header).unwrap()).unwrap();
+    for header in [spaced, lines] {
+        std::fs::write(weights.path(), [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat())
+            .unwrap();
+        behaves(c_plugin(&weights).unwrap().as_ref(), &weights, &Device::Cpu);
+    }
+}
+
 #[test]
 fn the_c_teacher_refuses_other_weights() {
     let weights = Weights::new("lenet5");

@@ -99,6 +99,16 @@ fn images_of_a_training() {
 }
 
 #[test]
+fn images_that_are_no_squares() {
+    let place = Place::new();
+    let header = [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 32];
+    place.put("train-images", [header.as_slice(), &[7; 28 * 32]].concat());
+    place.put("train-labels", [0, 0, 8, 1, 0, 0, 0, 1, 0]);
+    place.put("training.toml", TRAINING);
+    insta::assert_snapshot!(place.refused(&["train", "classifier", "training.toml", "--out", "out"]), @"exit 2: error: `data.train` at training.toml:9:9: the images of `[dir]/train-images` are 28 high and 32 wide, the networks take squares: crop them first");
+}
+
+#[test]
 fn keys_without_an_effect() {
     let set = |set: &str| Place::new().refused(&["run", "recipe.toml", "--set", set]);
     insta::assert_snapshot!(set("synth.eta=0.5"), @r#"exit 2: error: `synth.eta` in `--set synth.eta=0.5` has an effect only with `synth.sampler = "ddim"`: set that, or take it out"#);

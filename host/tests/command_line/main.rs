@@ -5,4 +5,5 @@ mod bad_recipes;
 mod before_work;
 mod doctor;
 mod output;
+mod plans;
 mod support;

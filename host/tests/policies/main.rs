@@ -40,7 +40,7 @@ fn the_trainer_gets_weights_of_mean_one() {
 
     let state = weigher.save().unwrap();
     weigher.restore(&state).unwrap();
-    assert!(weigher.restore(&[1, 0, 0, 0, 9]).unwrap_err().to_string().contains("keeps no state"));
+    assert!(weigher.restore(&[&state[..], &[9]].concat()).unwrap_err().to_string().contains("keeps no state"));
     assert!(weigher.restore(&[1]).unwrap_err().to_string().contains("cut off"));
     weigher.epoch_end(0, r#"{"loss": 0.5}"#).unwrap();
 
@@ -96,6 +96,12 @@ fn chained_weighers_multiply_and_survive_a_checkpoint() {
     let mut resumed = ChainedWeigher::new(links());
     resumed.restore(&state).unwrap();
     assert_eq!(chain.weigh(step(1)).unwrap(), resumed.weigh(step(1)).unwrap());
+    // What was used is counted on, and what it took to take it up is not.
+    for (whole, resumed) in chain.links().iter().zip(resumed.links()) {
+        assert_eq!((whole.calls, whole.lent_bytes), (resumed.calls, resumed.lent_bytes), "{}", whole.name);
+        let fuel = resumed.fuel as f64 / whole.fuel as f64;
+        assert!((0.9..=1.1).contains(&fuel), "{}: {fuel}", whole.name);
+    }
     let error = resumed.restore(&state[..state.len() - 1]).unwrap_err().to_string();
     assert!(error.contains("link 3 of `distill.weighers`"), "{error}");
     let diverged = vec![f32::NAN; pool.student.len()];

@@ -1,6 +1,18 @@
 //! What can still be asked of a run that is finished.
 
-use crate::support::{finish, json, results, run};
+use crate::support::{finish, json, limbeck, results, run};
+
+/// Its plan is all that it takes.
+#[test]
+fn a_run_is_done_again_by_its_plan() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (first, again) = (scratch.path().join("first"), scratch.path().join("again"));
+    finish(run(&first, &["distill.epochs=2", "distill.seeds=[0]"]));
+    let plan = first.join("plan.toml");
+    finish(limbeck(&["run", plan.to_str().unwrap()], &[], &again));
+    assert!(results(&first) == results(&again));
+    assert_eq!(std::fs::read(plan).unwrap(), std::fs::read(again.join("plan.toml")).unwrap());
+}
 
 /// Students that are there stay as they are, byte for byte.
 #[test]

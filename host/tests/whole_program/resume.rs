@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{finish, results, run, train};
+use crate::support::{finish, json, results, run, train};
 
 /// Starts a command and kills it after `delay`; whether it was killed before it ended.
 fn kill_after(mut command: Command, delay: Duration) -> bool {
@@ -97,6 +97,10 @@ fn each_stage_survives_a_kill_of_its_own() {
         child.wait().expect("the process is ours");
         finish(run(&out, &[]));
         assert_same(&out, &whole);
+        for policy in ["select", "weigher"] {
+            let calls = |out| json(out, "summary.json")["policies"][policy]["calls"].as_u64().expect("a number");
+            assert_eq!(calls(&out), calls(&whole), "{policy}, killed at {moment}");
+        }
     }
     // The last moment is close to the end.
     assert!(early >= 3, "only {early} kills came before the end");

@@ -16,7 +16,11 @@ fn what_does_not_fit_is_refused() {
         run(&toy.plan, &toy.run, &progress, &Device::Cpu, teacher, &without, 0).unwrap_err().to_string()
     };
     let message = teach(&Teacher::new(8));
-    assert!(message.contains("the synthetic images: they are 1x6x6") && message.contains("takes 1x8x8"), "{message}");
+    assert!(
+        message.contains("the synthetic images: they are 6 high and 6 wide with 1 channel, the teacher"),
+        "{message}"
+    );
+    assert!(message.contains("takes 8 high and 8 wide with 1 channel: name"), "{message}");
     let hint = Toy::new("[distill.loss]\nhint = 1.0");
     let error = hint.distill(&without).unwrap_err();
     assert!(error.to_string().contains("which `halves` does not give: set it to 0"), "{error}");

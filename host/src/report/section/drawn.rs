@@ -19,7 +19,7 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     let rows = classes.iter().take(MOST_CLASSES).map(|(class, samples)| row(*class, samples)).collect::<Html>();
     let shown = first_of(MOST_CLASSES, classes.len());
     let lead = format!(
-        "{} of {}×{} pixels in {}, drawn by {} in {} with guidance {}. Each row holds up to {PER_CLASS}, \
+        "{}, {} pixels high and {} wide, in {}, drawn by {} in {} with guidance {}. Each row holds up to {PER_CLASS}, \
          evenly spaced over what was drawn for the class and not chosen by looks.{shown}",
         words::counted(inputs.samples.len(), "image"),
         first.image.height,

@@ -6,6 +6,7 @@ use crate::report::html::{Html, html};
 use crate::report::input::Inputs;
 use crate::report::view::{Arm, Judgement};
 use crate::report::words;
+use crate::words::{percent, shown};
 
 /// The opening: a sentence, the headline figure and the comparison.
 pub(in crate::report) fn overview(inputs: &Inputs) -> Html {
@@ -44,19 +45,20 @@ fn story(inputs: &Inputs) -> String {
 fn headline(judgement: &Judgement) -> Option<Html> {
     let arm = judgement.arms.get("synthetic").or_else(|| judgement.arms.values().next())?;
     let images = arm.students.first().map_or(0, |student| student.images);
-    let spread =
-        arm.top1.std.map(|std| html!("<span class=\"spread\">±\u{202f}{}</span>", format!("{:.2}", 100.0 * std)));
+    let spread = arm.top1.std.map(|std| html!("<span class=\"spread\">±\u{202f}{}</span>", percent(std)));
     let seeds = match arm.students.len() {
         1 => "one seed".to_owned(),
         count => format!("mean ± standard deviation of {count} seeds"),
     };
+    let top5 = judgement.has_top5().then(|| html!("<br>top-5 {}", words::percent(arm.top5.mean)));
     Some(html!(
         "<div class=\"figure\"><p class=\"number\">{}{}<span class=\"unit\">%</span></p>\
-         <p>top-1 accuracy on {},<br>{}</p>{}</div>",
-        format!("{:.2}", 100.0 * arm.top1.mean),
+         <p>top-1 accuracy on {},<br>{}{}</p>{}</div>",
+        percent(arm.top1.mean),
         spread,
         words::counted(images as usize, "real test image"),
         seeds,
+        top5,
         verdict(judgement, arm)
     ))
 }
@@ -64,8 +66,6 @@ fn headline(judgement: &Judgement) -> Option<Html> {
 /// How far the student is from the baseline and from the teacher.
 fn verdict(judgement: &Judgement, arm: &Arm) -> Html {
     let against = |other: f64, name: &str| {
-        // Of the figures as they are shown.
-        let shown = |share: f64| (1e4 * share).round() / 1e4;
         let difference = shown(arm.top1.mean) - shown(other);
         html!("<li><b>{}</b> {}</li>", words::points(difference), format!("points against {name}"))
     };
@@ -75,14 +75,15 @@ fn verdict(judgement: &Judgement, arm: &Arm) -> Html {
 }
 
 fn comparison(judgement: &Judgement) -> Html {
-    let rows = rows(judgement);
-    let table = rows.iter().map(|row| {
+    let (rows, top5) = rows(judgement);
+    let table = rows.iter().zip(top5).map(|(row, top5)| {
         let values = row.marks.iter().map(|mark| words::percent(mark.1)).collect::<Vec<_>>().join(", ");
         let mean =
-            row.spread.map_or(String::new(), |(_, mean, std)| format!("{} ± {:.2}", words::percent(mean), 100.0 * std));
-        vec![row.name.clone(), values, mean]
+            row.spread.map_or(String::new(), |(_, mean, std)| format!("{} ± {}", words::percent(mean), percent(std)));
+        let top5 = if judgement.has_top5() { words::percent(top5) } else { "–".into() };
+        vec![row.name.clone(), values, mean, top5]
     });
-    let table = as_table(&["who", "top-1 of each seed", "mean ± sd"], table.collect());
+    let table = as_table(&["who", "top-1 of each seed", "mean ± sd", "top-5, mean"], table.collect());
     let label =
         "Top-1 accuracy of each student and of the teacher on a common axis; the figures are in the table below.";
     html!(
@@ -94,17 +95,18 @@ fn comparison(judgement: &Judgement) -> Html {
     )
 }
 
-fn rows(judgement: &Judgement) -> Vec<Dots> {
+/// Everyone who was judged, and beside that the top-5 accuracy.
+fn rows(judgement: &Judgement) -> (Vec<Dots>, Vec<f64>) {
     // The drawn arm first, whatever the names of others.
     let mut arms = judgement.arms.iter().collect::<Vec<_>>();
     arms.sort_by_key(|(name, _)| Ink::of_arm(name));
-    let mut rows = arms.into_iter().map(|(name, arm)| arm_row(name, arm)).collect::<Vec<_>>();
+    let mut rows = arms.into_iter().map(|(name, arm)| (arm_row(name, arm), arm.top5.mean)).collect::<Vec<_>>();
     if let Some(teacher) = &judgement.teacher {
         let name = format!("teacher: {} {}", words::clipped(&teacher.name, 40), words::clipped(&teacher.version, 12));
         let title = format!("teacher: {}", words::percent(teacher.top1));
-        rows.push(Dots { name, marks: vec![(Ink::Teacher, teacher.top1, title)], spread: None });
+        rows.push((Dots { name, marks: vec![(Ink::Teacher, teacher.top1, title)], spread: None }, teacher.top5));
     }
-    rows
+    rows.into_iter().unzip()
 }
 
 fn arm_row(name: &str, arm: &Arm) -> Dots {

@@ -15,7 +15,8 @@ pub(super) fn section(inputs: &Inputs) -> Option<Section> {
     if plan.is_none() && hashes.is_none() {
         return None;
     }
-    let lead = "The same plan with the same inputs gives the same images, the same choice and, on the same machine, the same student.";
+    let lead = "“limbeck run plan.toml --out DIR” does it again, after it has compared the hash of every input. The same plan with \
+                the same inputs gives the same images, the same choice and, on the same machine, the same student.";
     Some(Section { id: "again", title: "To run it again", lead: lead.into(), body: html!("{}{}", hashes, plan) })
 }
 
