@@ -10,6 +10,7 @@ use limbeck_backend::dlpack::DLDataType;
 use limbeck_backend::{Description, Threads};
 
 use super::exchange::{Inputs, Outputs, Place};
+use super::exit;
 use super::services::{Lent, Services};
 use super::table::{self, Table};
 use crate::{Error, Result};
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 /// What an instance is made of, and where it will work.
 pub(super) struct Setup<'a> {
     /// Names the plugin in errors.
-    pub(super) shown: &'a str,
+    pub(super) shown: &'static str,
     pub(super) plugin_dir: &'a Path,
     pub(super) config: &'a serde_json::Value,
     pub(super) device: &'a Device,
@@ -42,7 +43,7 @@ impl Instance {
 
     /// Names the plugin in errors.
     pub(super) fn shown(&self) -> &str {
-        &self.handle.shown
+        self.handle.shown
     }
 
     pub(super) fn description(&self) -> &Description {
@@ -121,7 +122,7 @@ impl Instance {
 
 /// The plugin's own pointer with all that calling it needs; destroys it when dropped.
 struct Handle {
-    shown: String,
+    shown: &'static str,
     table: Table,
     raw: Pointer,
     gate: Gate,
@@ -145,18 +146,20 @@ impl Handle {
         let lent = Lent::new(services, plugin_dir, Place::of(device)?.device())?;
         let config = config.to_string();
         let created = gate.enter(|| {
-            let mut raw = std::ptr::null_mut();
-            // SAFETY: host and string outlive the call, the host the instance too; `raw` is writable.
-            match unsafe { (table.create)(lent.host(), Str::borrow(&config), &mut raw) } {
-                abi::OK => Ok(Pointer(raw)),
-                code => Err(reason(&table, std::ptr::null_mut(), code)),
-            }
+            exit::within(shown, "create", || {
+                let mut raw = std::ptr::null_mut();
+                // SAFETY: host and string outlive the call, the host the instance too; `raw` is writable.
+                match unsafe { (table.create)(lent.host(), Str::borrow(&config), &mut raw) } {
+                    abi::OK => Ok(Pointer(raw)),
+                    code => Err(reason(&table, std::ptr::null_mut(), code)),
+                }
+            })
         });
         let raw = created.map_err(|why| Error::input(format!("plugin `{shown}` can't be set up: {why}")))?;
         if raw.0.is_null() {
             return Err(Error::input(format!("plugin `{shown}`: its `create` said OK but gave no instance")));
         }
-        Ok(Self { shown: shown.into(), table, raw, gate, _lent: lent })
+        Ok(Self { shown, table, raw, gate, _lent: lent })
     }
 
     fn describe(&self) -> Result<Description> {
@@ -176,14 +179,14 @@ impl Handle {
     }
 
     /// Makes one call through the gate. A status other than OK becomes an error that names plugin and function.
-    fn call(&self, function: &str, call: impl FnOnce(&Table, *mut c_void) -> c_int + Send) -> Result<()> {
+    fn call(&self, function: &'static str, call: impl FnOnce(&Table, *mut c_void) -> c_int + Send) -> Result<()> {
         let outcome = self.gate.enter(|| {
             // Rust would capture the bare pointer otherwise, which may not go to another thread.
             let Pointer(raw) = { self }.raw;
-            match call(&self.table, raw) {
+            exit::within(self.shown, function, || match call(&self.table, raw) {
                 abi::OK => Ok(()),
                 code => Err(reason(&self.table, raw, code)),
-            }
+            })
         });
         outcome.map_err(|why| Error::failed(format!("plugin `{}` failed in `{function}`: {why}", self.shown)))
     }
@@ -194,7 +197,7 @@ impl Drop for Handle {
         self.gate.enter(|| {
             let Pointer(raw) = { &*self }.raw;
             // SAFETY: a live instance, and this is its last use.
-            unsafe { (self.table.destroy)(raw) }
+            exit::within(self.shown, "destroy", || unsafe { (self.table.destroy)(raw) });
         });
     }
 }

@@ -9,6 +9,7 @@ mod cuda;
 mod denoiser;
 mod ensemble;
 mod exchange;
+mod exit;
 mod instance;
 mod kind;
 mod library;
@@ -26,6 +27,7 @@ use serde::Serialize;
 
 pub use self::denoiser::{Denoised, Denoiser, DenoiserInfo};
 use self::ensemble::Ensemble;
+pub use self::exit::{ExitWatch, watch_exit};
 use self::library::PluginFile;
 pub use self::listing::{Listed, list};
 use self::plugin::Plugin;

@@ -7,6 +7,7 @@ use limbeck_backend::{Backend, Manifest, Threads, abi, table_of};
 
 use super::classifier::PluginClassifier;
 use super::denoiser::PluginDenoiser;
+use super::exit;
 use super::instance::{Instance, Setup};
 use super::library::PluginFile;
 use super::services::Services;
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 
 pub(super) struct Plugin {
     /// Names the plugin in errors.
-    shown: String,
+    shown: &'static str,
     /// Of the file; empty when linked in.
     sha256: String,
     folder: PathBuf,
@@ -27,19 +28,19 @@ pub(super) struct Plugin {
 impl Plugin {
     /// Loads the library and checks its table.
     pub(super) fn open(file: &PluginFile) -> Result<Self> {
-        let shown = file.path().display().to_string();
-        let query = table::query_function(file.load()?, &shown)?;
+        let shown = exit::opened(&file.path().display().to_string());
+        let query = table::query_function(exit::within(shown, "dlopen", || file.load())?, shown)?;
         // SAFETY: the function has the name that the header reserves for plugins, and its library is never unloaded.
-        let table = unsafe { Table::negotiate(query, &shown) }?;
+        let table = exit::within(shown, abi::QUERY_SYMBOL, || unsafe { Table::negotiate(query, shown) })?;
         let folder = file.path().parent().unwrap_or(Path::new("/")).into();
         Ok(Self { shown, sha256: file.sha256().into(), folder, table })
     }
 
     /// Takes a backend of this program. It has no folder of its own and gets the root.
     pub(super) fn linked<B: Backend>() -> Result<Self> {
-        let shown = std::any::type_name::<B>().to_owned();
+        let shown = std::any::type_name::<B>();
         // SAFETY: a table made by `limbeck-backend` itself, which lives as long as the process.
-        let table = unsafe { Table::check(table_of::<B>(), &shown) }?;
+        let table = unsafe { Table::check(table_of::<B>(), shown) }?;
         if table.manifest.threads == Threads::Serial {
             // It would share the host's pool of threads: one that waits within a call may take up work that calls again.
             return Err(Error::failed(format!(
@@ -88,7 +89,7 @@ impl Plugin {
         if self.has_operation(operation) {
             return Ok(());
         }
-        let (shown, found) = (&self.shown, self.manifest().operations.join(", "));
+        let (shown, found) = (self.shown, self.manifest().operations.join(", "));
         Err(Error::input(format!("plugin `{shown}` is no {role}: it has `{found}`, not `{operation}`")))
     }
 
@@ -103,7 +104,7 @@ impl Plugin {
 
     /// Makes an instance, on `device` or else on the CPU.
     pub(super) fn instance(&self, config: &serde_json::Value, device: &Device, services: Services) -> Result<Instance> {
-        let (manifest, shown) = (&self.table.manifest, &self.shown);
+        let (manifest, shown) = (&self.table.manifest, self.shown);
         let has = |list: &[String], name: &str| list.iter().any(|item| item == name);
         if !has(&manifest.dtypes, "f32") {
             let found = manifest.dtypes.join(", ");
@@ -123,7 +124,7 @@ impl Plugin {
 
     pub(super) fn inspection(&self) -> Inspection {
         let abi = format!("{}.{}", abi::MAJOR, self.table.abi_minor);
-        let (path, sha256) = (self.shown.clone(), self.sha256.clone());
+        let (path, sha256) = (self.shown.to_owned(), self.sha256.clone());
         Inspection { path, sha256, abi, manifest: self.table.manifest.clone() }
     }
 }

@@ -12,6 +12,7 @@ mod preflight;
 mod run;
 mod train;
 
+use limbeck::backend::watch_exit;
 use limbeck::progress::{Mode, Progress};
 use limbeck::{Result, interrupt};
 
@@ -19,6 +20,7 @@ use crate::cli::{Cli, Command, Stage};
 
 pub fn dispatch(cli: Cli) -> Result<()> {
     let progress = Progress::new(Mode::detect(cli.quiet));
+    let _watch = watch_exit(&progress);
     carry_out(cli.command, &progress)?;
     progress.written()
 }

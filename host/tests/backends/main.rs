@@ -2,6 +2,7 @@
 
 mod documents;
 mod ensemble;
+mod exit;
 mod gradients;
 mod hostile;
 mod loading;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use limbeck::backend::list;
 use serde::Deserialize;
@@ -121,6 +122,78 @@ fn threads() {
     let big = [("THREADS", r#""\"concurrent\"""#)];
     let found = findings(&shared.replace("3 * in->shape[0]", "(in->shape[0] < 10 ? 3 * in->shape[0] : 0)"), &big);
     fails(&found, "from four threads", "disturb each other", "threads: \"serial\"");
+}
+
+/// The sum lives in a variable that all threads share, for a microsecond a call.
+#[test]
+fn a_race_of_short_calls() {
+    let sum = "static volatile float sum; for (int64_t i = 0; i < 3 * in->shape[0]; i++) { float pixel = logits[i]; sum = 0; \
+               for (int k = 0; k < 200; k++) sum = sum + pixel; logits[i] = sum; }";
+    let concurrent = [("THREADS", r#""\"concurrent\"""#)];
+    fails(
+        &findings(sum, &concurrent),
+        "from four threads",
+        "disturb each other",
+        "keep what a call needs in that call",
+    );
+    let serial = findings(sum, &[("THREADS", r#""\"serial\"""#)]);
+    let tried = serial.iter().find(|finding| finding.test == "from four threads").unwrap();
+    assert!(tried.verdict == "passed" && tried.found.contains("calls with one of 8 images each"), "{tried:?}");
+}
+
+/// A function for what a thread of the plugin's own does, in the place of one that comes before `run`.
+fn own_thread(body: &str) -> String {
+    format!("}} static void *own(void *nothing) {{ {body}; return nothing")
+}
+
+/// While four threads of others take the processors, four threads of a plugin's own are no more than one thread busy.
+#[test]
+fn more_threads_than_allowed_on_a_busy_machine() {
+    let spin = own_thread("volatile double sum = 0; for (int k = 0; k < 1000000; k++) sum = sum + k");
+    let four = "pthread_t own_threads[4]; for (int k = 0; k < 4; k++) pthread_create(own_threads + k, 0, own, 0); \
+                for (int k = 0; k < 4; k++) pthread_join(own_threads[k], 0)";
+    let over = AtomicBool::new(false);
+    let found = std::thread::scope(|scope| {
+        let occupy = || {
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        };
+        (0..4).for_each(|_| drop(scope.spawn(occupy)));
+        let found = std::panic::catch_unwind(|| findings(four, &[("DESTROY", &spin)]));
+        over.store(true, Ordering::Relaxed);
+        found.unwrap()
+    });
+    fails(&found, "the thread budget", "threads busy where 1 is allowed", "max_threads");
+}
+
+#[test]
+fn one_thread_is_within_the_budget_whatever_hands_it_the_calls() {
+    for threads in [r#""\"single\"""#, r#""\"serial\"""#, r#""\"concurrent\"""#] {
+        let found = findings("(void)0", &[("THREADS", threads)]);
+        let budget = found.iter().find(|finding| finding.test == "the thread budget").unwrap();
+        assert_ne!(budget.verdict, "failed", "{threads}: {budget:?}");
+    }
+}
+
+/// Nothing is timed that gives no answers, or other ones.
+#[test]
+fn large_batches() {
+    for (body, found) in [
+        ("if (in->shape[0] > 8) logits[5] = __builtin_nanf(\"\")", "in a batch of 64 there is NaN or infinity"),
+        ("if (in->shape[0] > 8) logits[190] += 1", "in a batch of 64 images get other answers than alone"),
+        ("if (in->shape[0] > 8) return SAY(\"too many\"), 1", "failed in `run`: too many"),
+    ] {
+        let ran = format!("{}; {body}", SOUND[1].1);
+        let plugin = Hostile::new(&[SOUND[0], ("RAN", &ran)]);
+        let told = check(&[&plugin.path().display().to_string()]);
+        fails(&told.findings, "speed", found, "");
+        assert_eq!(
+            (told.findings.len(), told.speed.len()),
+            (10, 2),
+            "one failure, and the speed of what is right: {told:#?}"
+        );
+    }
 }
 
 #[test]

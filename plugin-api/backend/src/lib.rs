@@ -43,7 +43,8 @@
 //! ```
 //!
 //! The crate must be a `cdylib`. Panics never leave the plugin: each call catches them and the instance stays unusable.
-//! What the host can't contain in native code: `exit()`, a call that never returns, and memory errors in `unsafe`.
+//! A plugin that calls `exit` ends the program, with exit code 1 and a line that names it. What the host can't contain in native
+//! code: `_exit`, a call that never returns, and memory errors in `unsafe`.
 
 pub mod abi;
 mod dispatch;

@@ -18,7 +18,7 @@ const GRADIENT: &str = "against finite differences";
 /// Relative differences up to here are rounding.
 pub(super) const ROUNDING: f32 = 1e-5;
 /// And up to here they are what fast arithmetic may do.
-const TOLERABLE: f32 = 1e-3;
+pub(super) const TOLERABLE: f32 = 1e-3;
 
 /// Each test in turn; where the first fails the rest makes no sense.
 pub(super) fn answers(subject: &Subject<'_>) -> Vec<Finding> {
