@@ -188,7 +188,7 @@ fn recipes_that_contradict_the_model_are_refused() {
     with("flat", json!({"mean": [0.0, 0.0]}), "`mean` is [0.0, 0.0], it needs 1 finite numbers");
     with("flat", json!({"features": "pool"}), "`features` is `pool`, the model's outputs are `y`");
     with("two-outputs", json!({"features": "y", "logits": "y"}), "name the same output");
-    with("any-size", json!({"channels": 1}), "write `size = 224`");
+    with("any-size", json!({"channels": 1}), "set the `config` key `size` to what it was trained with, such as 224");
     // A library without CUDA says so; one with CUDA may have a GPU to work on.
     match open("flat", json!({"mean": 0.0, "std": 1.0, "provider": "cuda"})) {
         Ok(_) => assert!(has_cuda_provider(), "a library without CUDA took `provider = \"cuda\"`"),

@@ -105,7 +105,8 @@ unsafe impl Send for Session {}
 unsafe impl Sync for Session {}
 
 impl Session {
-    /// Makes a session of the bytes of an ONNX file.
+    /// Makes a session of the bytes of an ONNX file. Weights in a second file are not found, unless the library is so old that it
+    /// does not know the setting: that there are none is for the caller to see to.
     pub fn new(runtime: &'static Runtime, model: &[u8], options: &Options) -> Result<Self, Failure> {
         let table = &runtime.table;
         let options = session_options(table, options)?;
@@ -253,6 +254,11 @@ fn session_options(table: &Table, options: &Options) -> Result<Owned<table::Opti
         table.check((table.SetInterOpNumThreads)(made.raw, 1))?;
         let (spin, no) = (c"session.intra_op.allow_spinning".as_ptr(), c"0".as_ptr());
         table.check((table.AddSessionConfigEntry)(made.raw, spin, no))?;
+        // Nothing but the bytes: the format that its caller looked through, and weights in files of a folder that is none.
+        let (format, onnx) = (c"session.load_model_format".as_ptr(), c"ONNX".as_ptr());
+        table.check((table.AddSessionConfigEntry)(made.raw, format, onnx))?;
+        let (folder, none) = (c"session.model_external_initializers_file_folder_path".as_ptr(), c"/dev/null".as_ptr());
+        table.check((table.AddSessionConfigEntry)(made.raw, folder, none))?;
     }
     if let Some(device) = options.cuda {
         let cuda = Owned::make(table, table.ReleaseCUDAProviderOptions, |out| {

@@ -15,6 +15,7 @@ use limbeck_backend::{
 use limbeck_onnx_runtime::{Options, Runtime, Session, Tensor, find};
 
 use self::config::{Config, Provider};
+use self::external::Doubt;
 use self::pixels::Pixels;
 
 /// One model.
@@ -47,12 +48,7 @@ impl Backend for OnnxClassifier {
         let path = config.weights.display();
         let named = |error: Error| Error::new(format!("`{path}`: {error}"));
         let bytes = std::fs::read(&config.weights).map_err(|why| Error::new(format!("`{path}`: {why}")))?;
-        if let Some(tensor) = external::tensor_elsewhere(&bytes) {
-            return Err(named(Error::new(format!(
-                "its tensor `{tensor}` is in another file, which the recipe can't pin: put all into one \
-                 (`torch.onnx.export(…, external_data=False)`, or `onnx.save(onnx.load(OLD), NEW)`)"
-            ))));
-        }
+        external::whole(&bytes).map_err(|doubt| named(refusal(doubt)))?;
         let library = find(config.runtime.as_deref(), host.plugin_dir())?;
         let runtime = Runtime::open(&library)?;
         let session = open(runtime, &bytes, &config, host.max_threads()).map_err(named)?;
@@ -172,12 +168,27 @@ fn is_distribution(row: &[f32]) -> bool {
     row.iter().all(|value| (0.0..=1.0).contains(value)) && (row.iter().sum::<f32>() - 1.0).abs() < 1e-4
 }
 
+/// Why a file is not run.
+fn refusal(doubt: Doubt) -> Error {
+    match doubt {
+        Doubt::Broken => {
+            Error::new("it is not an ONNX model: `weights` names a file that `torch.onnx.export` or the like wrote")
+        }
+        Doubt::Elsewhere(tensor) => Error::new(format!(
+            "{} is in another file, which the recipe can't pin: put all into one \
+             (`torch.onnx.export(…, external_data=False)`, or `onnx.save(onnx.load(OLD), NEW)`)",
+            // Values of attributes need no name.
+            if tensor.is_empty() { "one of its tensors".into() } else { format!("its tensor `{tensor}`") }
+        )),
+    }
+}
+
 fn open(runtime: &'static Runtime, model: &[u8], config: &Config, threads: usize) -> Result<Session> {
     let cuda = (config.provider == Provider::Cuda).then_some(config.cuda_device);
     Session::new(runtime, model, &Options { threads, cuda }).map_err(|failure| {
         let version = runtime.version();
         if failure.is_not_onnx() {
-            return Error::new("it is not an ONNX model: `weights` names a file that `torch.onnx.export` or the like wrote");
+            return refusal(Doubt::Broken);
         }
         match cuda {
             Some(device) => Error::new(format!(
@@ -218,6 +229,18 @@ mod tests {
         let pixels = [0.0, 0.25, 0.5, 1.0, 1.0, 0.5, 0.25, 0.0];
         let found = teacher.run(&pixels, 2, 1).unwrap();
         assert_eq!((found[0].shape.as_slice(), found[0].values.as_slice()), (&[2, 4][..], &pixels[..]));
+    }
+
+    /// Should `external` ever miss a tensor: in memory a model is nowhere, and the library would look in the current directory.
+    #[test]
+    fn the_library_itself_reads_no_second_file() {
+        let root = std::path::Path::new("/");
+        let Some(Ok(_)) = open("flat") else { return };
+        let runtime = Runtime::open(&find(None, root).unwrap()).unwrap();
+        let model = format!("{}/../../tests/golden/onnx/external.onnx", env!("CARGO_MANIFEST_DIR"));
+        let opened = Session::new(runtime, &std::fs::read(model).unwrap(), &Options { threads: 1, cuda: None });
+        let message = opened.err().unwrap().to_string();
+        assert!(message.contains("/dev/null/weights.bin"), "{message}");
     }
 
     #[test]
