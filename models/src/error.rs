@@ -5,7 +5,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the checkpoint has no tensor `{name}`: it is of another architecture")]
+    #[error("the checkpoint has no tensor `{name}`: it is incomplete, or of another architecture")]
     MissingTensor { name: String },
     #[error(
         "tensor `{name}` has shape {found:?}, the network needs {expected:?}: the checkpoint is of another architecture, or of \

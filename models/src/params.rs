@@ -127,6 +127,14 @@ impl Params {
         }
     }
 
+    /// The shape that the source has under this name below this place; `None` where it has none, or draws what is asked for.
+    pub fn given(&self, name: &str) -> Option<&[usize]> {
+        match &self.source {
+            Source::Seed(_) | Source::Sketch => None,
+            Source::Loaded(map) => map.get(&self.full_name(name)).map(Tensor::dims),
+        }
+    }
+
     /// Every trainable parameter, by full name, in name order.
     pub fn parameters(&self) -> BTreeMap<String, Var> {
         self.registry().parameters.clone()

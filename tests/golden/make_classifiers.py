@@ -195,6 +195,13 @@ def vision(name, **options):
     return lambda: getattr(torchvision.models, name)(weights=None, num_classes=CLASSES, **options)
 
 
+def small_stem(name):
+    """As is usual for Tiny-ImageNet: 3×3 of stride 1, and no pooling."""
+    model = vision(name)()
+    model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    return model
+
+
 # Name: how to build it, its last linear layer, the side of the images.
 NETWORKS = {f"resnet{depth}": (cifar_resnet(depth), "fc", 32) for depth in [8, 14, 20, 32, 44, 56, 110]}
 NETWORKS["resnet8-half"] = cifar_resnet(8, (8, 8, 16, 32)), "fc", 32
@@ -209,6 +216,10 @@ for depth, counts in {8: [1] * 5, 11: [1, 1, 2, 2, 2], 13: [2] * 5, 16: [2, 2, 3
     NETWORKS[f"cifar-vgg{depth}"] = (lambda counts=counts: CifarVgg(counts)), "classifier", 32
 for name in ["resnet18", "resnet34", "resnet50", "resnet101", "wide_resnet50_2", "shufflenet_v2_x1_0"]:
     NETWORKS[name] = vision(name), "fc", 64
+# torchvision's own at the size of CIFAR, and the CIFAR stem at the size of Tiny-ImageNet.
+for name in ["resnet18", "resnet50"]:
+    NETWORKS[f"{name} (7×7)"] = vision(name), "fc", 32
+    NETWORKS[f"{name} (3×3)"] = (lambda name=name: small_stem(name)), "fc", 64
 for depth in [11, 13, 16, 19]:
     for suffix in ["", "_bn"]:
         NETWORKS[f"vgg{depth}{suffix}"] = vision(f"vgg{depth}{suffix}"), "classifier.6", 64

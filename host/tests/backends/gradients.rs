@@ -2,9 +2,10 @@
 
 use candle_core::{DType, Device, Tensor};
 use limbeck::backend::Classifier;
+use serde_json::json;
 
 use crate::support::{Hostile, devices, images as tiny};
-use crate::teachers::{Weights, candle_plugin, images, linked, opened};
+use crate::teachers::{Weights, candle_plugin, images, linked, linked_with, opened};
 
 const ROWS: usize = 3;
 
@@ -65,6 +66,17 @@ fn gradients_agree_on(device: &Device) {
         let first = linked.image_gradient(&x.narrow(0, 0, 1).unwrap(), &d.narrow(0, 0, 1).unwrap()).unwrap();
         let apart = (one.narrow(0, 0, 1).unwrap() - first).unwrap().abs().unwrap();
         assert!(flat(&apart).into_iter().fold(0.0, f32::max) < 1e-5, "{network}");
+    }
+}
+
+#[test]
+fn they_go_back_through_a_resize() {
+    let weights = Weights::new("resnet8");
+    for (size, resize, interpolation) in [(28, 40, "bilinear"), (20, 24, "bilinear"), (36, 36, "bicubic")] {
+        let config = json!({"size": size, "input": 28, "resize": resize, "interpolation": interpolation});
+        for device in devices() {
+            differences_agree(linked_with(&weights, &config, &device).as_ref(), 0.05, &device);
+        }
     }
 }
 

@@ -69,7 +69,13 @@ pub fn opened(plugin: PathBuf, weights: &Weights, device: &Device) -> Box<dyn Cl
 }
 
 pub fn linked(weights: &Weights, device: &Device) -> Box<dyn Classifier> {
-    let config = json!({"weights": weights.path()});
+    linked_with(weights, &json!({}), device)
+}
+
+/// With these keys of `config` besides.
+pub fn linked_with(weights: &Weights, more: &serde_json::Value, device: &Device) -> Box<dyn Classifier> {
+    let mut config = json!({"weights": weights.path()});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     link_classifier::<CandleClassifier>(&config, device, Services::default()).unwrap()
 }
 

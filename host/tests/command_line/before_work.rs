@@ -6,7 +6,7 @@ use crate::bad_files::untrained_generator;
 use crate::support::Place;
 
 /// Files in MNIST's format: this many images of 28x28 pixels, and their classes 0, 1, 0, ….
-fn put_digits(place: &Place, name: &str, count: u8) {
+pub fn put_digits(place: &Place, name: &str, count: u8) {
     let header = [0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, 28, 0, 0, 0, 28];
     let pixels: Vec<u8> = (0..usize::from(count) * 784).map(|at| (at * 37 % 251) as u8).collect();
     place.put(&format!("{name}-images"), [header.as_slice(), &pixels].concat());
@@ -22,7 +22,7 @@ fn students() {
     let set = |set: &str| place.refused(&["run", "recipe.toml", "--set", set]);
     insta::assert_snapshot!(set("distill.student=resnet19"), @"exit 2: error: `distill.student` in `--set distill.student=resnet19`: there is no network `resnet19`, did you mean `resnet18`? There are mlp, lenet5, lenet5-half, resnet8, resnet8-half, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4, cifar-resnet18, cifar-resnet34, cifar-resnet50, wrn-16-1, wrn-16-2, wrn-40-1, wrn-40-2, cifar-vgg8, cifar-vgg11, cifar-vgg13, cifar-vgg16, cifar-vgg19, resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, vgg11, vgg13, vgg16, vgg19, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn, mobilenet_v2, shufflenet_v2_x1_0, efficientnet_b0, vit_b_16, convnext_tiny");
     insta::assert_snapshot!(set("distill.student=vit_b_16"), @"exit 2: error: `distill.student` in `--set distill.student=vit_b_16`: vit_b_16 takes images of a multiple of 16 px, not 28");
-    insta::assert_snapshot!(set("distill.start=dit.safetensors"), @"exit 2: error: `distill.start` in `--set distill.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is of another architecture");
+    insta::assert_snapshot!(set("distill.start=dit.safetensors"), @"exit 2: error: `distill.start` in `--set distill.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is incomplete, or of another architecture");
     insta::assert_snapshot!(set("distill.start=test-images"), @"exit 2: error: `distill.start` in `--set distill.start=test-images`: `[dir]/test-images` is not a readable safetensors file: header too large");
 }
 
@@ -70,7 +70,7 @@ fn trainings() {
     insta::assert_snapshot!(set("train.network=lenet6"), @"exit 2: error: `train.network` in `--set train.network=lenet6`: there is no network `lenet6`, did you mean `lenet5`? There are mlp, lenet5, lenet5-half, resnet8, resnet8-half, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4, cifar-resnet18, cifar-resnet34, cifar-resnet50, wrn-16-1, wrn-16-2, wrn-40-1, wrn-40-2, cifar-vgg8, cifar-vgg11, cifar-vgg13, cifar-vgg16, cifar-vgg19, resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, vgg11, vgg13, vgg16, vgg19, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn, mobilenet_v2, shufflenet_v2_x1_0, efficientnet_b0, vit_b_16, convnext_tiny");
     insta::assert_snapshot!(set("data.classes=1"), @"exit 2: error: `data.classes` in `--set data.classes=1` is 1, must be at least 2 and at most 100000");
     insta::assert_snapshot!(set("train.images=7"), @"exit 2: error: `train.images` in `--set train.images=7` is 7, but `data.train` has 6 training images");
-    insta::assert_snapshot!(set("train.start=dit.safetensors"), @"exit 2: error: `train.start` in `--set train.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is of another architecture");
+    insta::assert_snapshot!(set("train.start=dit.safetensors"), @"exit 2: error: `train.start` in `--set train.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is incomplete, or of another architecture");
     insta::assert_snapshot!(set("data.train.labels=train-images"), @"exit 2: error: `[dir]/train-images`, byte 0: the magic number is 0x00000803, not 0x00000801: this is a file of images: are `images` and `labels` swapped in the recipe?");
 }
 

@@ -22,7 +22,7 @@ mod wide;
 use candle_core::Tensor;
 
 pub use self::catalogue::{build, names, require, usual_size};
-pub use self::detect::{Detected, detect};
+pub use self::detect::{Detected, detect, detect_sizes};
 pub use self::mode::{Mode, Noise};
 use crate::Result;
 

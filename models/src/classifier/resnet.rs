@@ -8,7 +8,7 @@ use super::flow::{self, Flow, Layers};
 use super::layers::{BatchNorm, Linear};
 use super::{Mode, Network, Output, Shape};
 use crate::ops::global_avg_pool;
-use crate::{Error, Params, Result};
+use crate::{Params, Result};
 
 /// What distinguishes one residual network from another.
 pub(super) struct Plan {
@@ -51,12 +51,27 @@ struct Names {
 const TORCHVISION: Names = Names { projection: "downsample", classifier: "fc" };
 const CIFAR: Names = Names { projection: "shortcut", classifier: "linear" };
 
-/// torchvision's networks of basic blocks. Below 64 px they take the CIFAR form: 3×3 stem of stride 1, no max-pool.
-pub(super) fn torchvision(blocks: [usize; 4], size: usize) -> Plan {
-    let large = size >= 64;
+/// torchvision's networks of basic blocks, with the stem that suits the weights or else the images.
+pub(super) fn torchvision(blocks: [usize; 4], shape: Shape, params: &Params) -> Plan {
+    basic_blocks(blocks, has_small_stem(shape, params))
+}
+
+/// torchvision's networks of bottlenecks, their middle `widen` times as wide.
+pub(super) fn bottlenecks(blocks: [usize; 4], widen: usize, shape: Shape, params: &Params) -> Plan {
+    Plan { kind: Kind::Bottleneck { widen }, ..torchvision(blocks, shape, params) }
+}
+
+/// The four-stage CIFAR form whatever the image size, with the tensor names of CRD's `resnetv2.py`.
+pub(super) fn four_stages(blocks: [usize; 4], deep: bool) -> Plan {
+    let kind = if deep { Kind::Bottleneck { widen: 1 } } else { Kind::Basic };
+    Plan { kind, names: CIFAR, ..basic_blocks(blocks, true) }
+}
+
+/// Four stages with torchvision's names, after a stem of 3×3 and stride 1, or one of 7×7, stride 2 and a max-pool.
+fn basic_blocks(blocks: [usize; 4], small_stem: bool) -> Plan {
     Plan {
-        stem: if large { Window::same(7, 2) } else { Window::three(1) },
-        pool: large,
+        stem: if small_stem { Window::three(1) } else { Window::same(7, 2) },
+        pool: !small_stem,
         stem_width: 64,
         stages: blocks.into_iter().zip([64, 128, 256, 512]).collect(),
         kind: Kind::Basic,
@@ -64,15 +79,14 @@ pub(super) fn torchvision(blocks: [usize; 4], size: usize) -> Plan {
     }
 }
 
-/// torchvision's networks of bottlenecks, their middle `widen` times as wide.
-pub(super) fn bottlenecks(blocks: [usize; 4], widen: usize, size: usize) -> Plan {
-    Plan { kind: Kind::Bottleneck { widen }, ..torchvision(blocks, size) }
-}
-
-/// The four-stage CIFAR form whatever the image size, with the tensor names of CRD's `resnetv2.py`.
-pub(super) fn four_stages(blocks: [usize; 4], deep: bool) -> Plan {
-    let kind = if deep { Kind::Bottleneck { widen: 1 } } else { Kind::Basic };
-    Plan { kind, names: CIFAR, ..torchvision(blocks, 32) }
+/// Weights tell their stem, at whatever size they are used; that a pool follows 7×7 and none follows 3×3 is a convention.
+/// Fresh networks begin with 3×3 below 64 px.
+fn has_small_stem(shape: Shape, params: &Params) -> bool {
+    match params.given("conv1.weight") {
+        Some([.., 3, 3]) => true,
+        Some([.., 7, 7]) => false,
+        _ => shape.size < 64,
+    }
 }
 
 /// The CIFAR family of depth `6 · blocks + 2`, of the widths of the stem and of three stages.
@@ -89,8 +103,7 @@ pub(super) struct ResNet {
 
 impl ResNet {
     pub fn new(shape: Shape, plan: &Plan, params: &Params) -> Result<Self> {
-        let conv1 = Conv::residual(shape.channels, plan.stem_width, plan.stem, &params.at("conv1"));
-        let conv1 = conv1.map_err(|error| of_another_size(error, shape.size))?;
+        let conv1 = Conv::residual(shape.channels, plan.stem_width, plan.stem, &params.at("conv1"))?;
         let bn1 = BatchNorm::new(plan.stem_width, &params.at("bn1"))?;
         let (mut blocks, mut inputs) = (Vec::new(), plan.stem_width);
         for (stage, &(count, width)) in plan.stages.iter().enumerate() {
@@ -107,18 +120,6 @@ impl ResNet {
     }
 }
 
-/// Says of weights whose first convolution has another side that they are for larger or smaller images.
-fn of_another_size(error: Error, size: usize) -> Error {
-    let Error::WrongShape { expected, found, .. } = &error else { return error };
-    match (expected.as_slice(), found.as_slice()) {
-        ([.., 3, 3], [.., 7, 7]) => Error::Config(format!(
-            "the weights begin with a convolution of 7x7, for images of 64 pixels or more, and this network at {size} pixels \
-             with one of 3x3: set `size` to 64 or more (a teacher then enlarges its images: `input = {size}`)"
-        )),
-        _ => error,
-    }
-}
-
 impl Network for ResNet {
     fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Output> {
         let x = flow::run(&(&self.stem, &self.blocks), x, mode.trains())?;
@@ -127,7 +128,7 @@ impl Network for ResNet {
     }
 }
 
-/// conv-bn-relu, and for large images a max-pool.
+/// conv-bn-relu, and after a large convolution a max-pool.
 struct Stem {
     conv1: Conv,
     bn1: BatchNorm,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use limbeck_models::Params;
-use limbeck_models::classifier::{Detected, build, detect, names, usual_size};
+use limbeck_models::classifier::{Detected, build, detect, detect_sizes, names, usual_size};
 
 fn state(name: &str, channels: usize, size: usize) -> BTreeMap<String, Tensor> {
     let params = Params::sketch();
@@ -30,6 +30,31 @@ fn sizes_show_where_the_tensors_depend_on_them() {
         let found = detect(&state(name, 1, size)).unwrap();
         assert_eq!((found.network, found.size, found.channels), (name, size, 1));
     }
+}
+
+/// So that the message is about the tensor, not about what its neighbours tell.
+#[test]
+fn a_named_network_has_its_sizes_from_what_is_there() {
+    for (name, size, missing) in [
+        ("resnet18", 224, "layer4.1.bn2.bias"),
+        ("resnet18", 32, "layer4.1.bn2.bias"),
+        ("vit_b_16", 64, "encoder.ln.bias"),
+    ] {
+        let mut state = state(name, 1, size);
+        state.insert("aux.weight".into(), Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap());
+        let whole = detect_sizes(name, &state).unwrap();
+        assert_eq!(whole, Detected { network: name, classes: 7, channels: 1, size });
+        state.remove(missing);
+        let Detected { network, classes, channels, size } = detect_sizes(name, &state).unwrap();
+        let params = Params::frozen(state, DType::F32, &Device::Cpu);
+        let message = build(network, classes, channels, size, &params).err().unwrap().to_string();
+        assert_eq!(
+            message,
+            format!("the checkpoint has no tensor `{missing}`: it is incomplete, or of another architecture")
+        );
+    }
+    assert_eq!(detect_sizes("mlp", &state("mlp", 1, 28)), None);
+    assert_eq!(detect_sizes("resnet19", &state("resnet18", 3, 32)), None);
 }
 
 #[test]

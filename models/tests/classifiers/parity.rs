@@ -36,17 +36,19 @@ fn error(found: &Tensor, expected: &Tensor) -> f32 {
     errors.fold(0f32, |max, error| if error > max || error.is_nan() { error } else { max })
 }
 
+/// `name` is a network's, and what is said of its form in brackets behind it.
 #[track_caller]
 fn check(name: &str) {
     let golden = golden();
+    let network = name.split(' ').next().unwrap();
     let shapes: BTreeMap<String, Vec<usize>> = serde_json::from_str(&golden.metadata[name]).unwrap();
     let size = golden.metadata[&format!("{name}.size")].parse().unwrap();
     let gain = golden.metadata[&format!("{name}.gain")].parse().unwrap();
     let tensors: BTreeMap<_, _> = shapes.iter().map(|(key, shape)| (key.clone(), weights(key, shape, gain))).collect();
     let params = Params::frozen(tensors, DType::F32, &Device::Cpu);
-    let network = classifier::build(name, 10, 3, size, &params).unwrap();
+    let built = classifier::build(network, 10, 3, size, &params).unwrap();
     assert_eq!(params.unused(), Vec::<String>::new(), "{name} does not use every tensor of PyTorch's");
-    let found = network.forward(&images(2, size), Mode::Evaluation).unwrap();
+    let found = built.forward(&images(2, size), Mode::Evaluation).unwrap();
     let logits = error(&found.logits, &golden.tensors[&format!("{name}.logits")]);
     let features = error(&found.features, &golden.tensors[&format!("{name}.features")]);
     let learnt = shapes.iter().filter(|(key, _)| !key.contains(".running_"));
@@ -76,6 +78,7 @@ families! {
     wide_resnets: "wrn-16-1" "wrn-16-2" "wrn-40-1" "wrn-40-2";
     cifar_vggs: "cifar-vgg8" "cifar-vgg11" "cifar-vgg13" "cifar-vgg16" "cifar-vgg19";
     resnets: "resnet18" "resnet34" "resnet50" "resnet101" "wide_resnet50_2";
+    resnets_with_the_other_stem: "resnet18 (7×7)" "resnet50 (7×7)" "resnet18 (3×3)" "resnet50 (3×3)";
     vggs: "vgg11" "vgg13" "vgg16" "vgg19" "vgg11_bn" "vgg13_bn" "vgg16_bn" "vgg19_bn";
     mobile_networks: "mobilenet_v2" "shufflenet_v2_x1_0" "efficientnet_b0";
     transformers_and_their_like: "vit_b_16" "convnext_tiny";

@@ -41,7 +41,10 @@ impl Backend for CandleClassifier {
         let config = Config::parse(config)?;
         let stored = weights::load(&config.weights).map_err(shown)?;
         let named = |error: Error| Error::new(format!("`{}`: {error}", config.weights.display()));
-        let detect = || classifier::detect(&stored.tensors).map_err(shown);
+        let detect = |network: Option<&str>| match network {
+            None => classifier::detect(&stored.tensors).map_err(shown),
+            Some(name) => classifier::detect_sizes(name, &stored.tensors).ok_or_else(|| "they don't tell".into()),
+        };
         let settings = Settings::new(&config, &|key| stored.entry(key), &detect).map_err(named)?;
         let place = Place::new(host, "teacher")?;
         let params = Params::frozen(stored.tensors, DType::F32, place.device());
@@ -114,18 +117,16 @@ impl Classifier for CandleClassifier {
 
 impl Differentiable for CandleClassifier {
     fn vjp(&self, exec: &Exec, images: &Input<'_>, d_logits: &Input<'_>, d_images: &mut Output<'_>) -> Result<()> {
-        if self.settings.resizes() {
-            return Err(Error::new("there are no image gradients through a resize: leave out `input` and `resize`"));
-        }
         let turn = self.place.begin(exec)?;
-        let (images, direction) = (self.prepared(&turn, images)?, turn.read(d_logits)?);
+        let (prepared, direction) = (self.prepared(&turn, images)?, turn.read(d_logits)?);
+        let images = turn.read(images)?;
         let gradient = self.place.work(|| {
-            let images = Var::from_tensor(&images)?;
-            let logits = self.network.forward(&images, Mode::Evaluation)?.logits;
+            let prepared = Var::from_tensor(&prepared)?;
+            let logits = self.network.forward(&prepared, Mode::Evaluation)?.logits;
             let gradients = (logits * direction)?.sum_all()?.backward()?;
             // A network that ignores its images has no gradient for them.
-            let gradient = gradients.get(&images).map_or_else(|| images.zeros_like(), |found| Ok(found.clone()))?;
-            limbeck_models::Result::Ok(self.prepare.back(&gradient)?)
+            let gradient = gradients.get(&prepared).map_or_else(|| prepared.zeros_like(), |found| Ok(found.clone()))?;
+            limbeck_models::Result::Ok(self.prepare.back(&images, &gradient)?)
         });
         turn.write(&gradient.map_err(shown)?, d_images)
     }

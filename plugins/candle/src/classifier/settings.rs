@@ -70,16 +70,17 @@ impl Config {
 }
 
 impl Settings {
-    /// `entry` reads the checkpoint's metadata, `detect` its tensors. Fails naming what none of the three says, or one says
-    /// wrongly.
+    /// `entry` reads the checkpoint's metadata, `detect` its tensors, of the network of this name if that is known. Fails naming
+    /// what none of the three says, or one says wrongly.
     pub(crate) fn new(
         config: &Config,
         entry: &dyn Fn(&str) -> Option<String>,
-        detect: &dyn Fn() -> Result<Detected>,
+        detect: &dyn Fn(Option<&str>) -> Result<Detected>,
     ) -> Result<Self> {
-        let told = LazyCell::new(detect);
+        let named = config.network.clone().or_else(|| entry("network"));
+        let told = LazyCell::new(|| detect(named.as_deref()));
         let told = || told.as_ref().map_err(|error| Error::new(error.to_string()));
-        let network = match config.network.clone().or_else(|| entry("network")) {
+        let network = match named.clone() {
             Some(network) => network,
             None => told()?.network.to_owned(),
         };
@@ -197,22 +198,22 @@ mod tests {
     }
 
     fn settings(config: serde_json::Value) -> Result<Settings> {
-        Settings::new(&Config::parse(&config)?, &stored, &|| panic!("the metadata says it all"))
+        Settings::new(&Config::parse(&config)?, &stored, &|_| panic!("the metadata says it all"))
     }
 
     /// Of a file of PyTorch's, which has no metadata.
-    fn bare(config: serde_json::Value, detect: &dyn Fn() -> Result<Detected>) -> Result<Settings> {
+    fn bare(config: serde_json::Value, detect: &dyn Fn(Option<&str>) -> Result<Detected>) -> Result<Settings> {
         Settings::new(&Config::parse(&config)?, &|_| None, detect)
     }
 
     #[test]
     fn tensors_tell_what_nobody_else_does() {
-        let detect = || Ok(Detected { network: "resnet18", classes: 1000, channels: 3, size: 224 });
+        let detect = |_: Option<&str>| Ok(Detected { network: "resnet18", classes: 1000, channels: 3, size: 224 });
         let found = bare(json!({"weights": "w", "mean": 0.5, "std": 0.5, "size": 64}), &detect).unwrap();
         assert_eq!((found.network.as_str(), found.classes, found.channels, found.size), ("resnet18", 1000, 3, 64));
         let message = bare(json!({"weights": "w"}), &detect).unwrap_err().to_string();
         assert!(message.contains("torchvision's networks were trained with [0.485, 0.456, 0.406]"), "{message}");
-        let unknown = || Err(Error::new("the names don't tell"));
+        let unknown = |_: Option<&str>| Err(Error::new("the names don't tell"));
         let message = bare(json!({"weights": "w"}), &unknown).unwrap_err().to_string();
         assert!(message.contains("the names don't tell"), "{message}");
         let message = bare(json!({"weights": "w", "architecture": "mlp"}), &unknown).unwrap_err().to_string();
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn images_are_resized_and_cut_before_they_are_normalised() {
-        let detect = || Ok(Detected { network: "resnet18", classes: 10, channels: 1, size: 2 });
+        let detect = |_: Option<&str>| Ok(Detected { network: "resnet18", classes: 10, channels: 1, size: 2 });
         let config = json!({"weights": "w", "mean": 0.5, "std": 0.5, "input": 8, "resize": 4});
         let found = bare(config, &detect).unwrap();
         // The middle of a picture that is white on the right.
