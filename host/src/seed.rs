@@ -25,6 +25,8 @@ pub enum Purpose {
     HeldOut = 8,
     /// What a network in training drops; the stream is the step.
     Dropout = 9,
+    /// Images by which a teacher is tried before any are drawn.
+    Probe = 10,
 }
 
 /// The random numbers of one id: ChaCha8 with the key `(seed, purpose)` and the stream `stream`.

@@ -1,5 +1,7 @@
 //! What can be known to fail later is found out before any work: a run takes minutes, or days.
 
+use std::path::Path;
+
 use candle_core::Device;
 use limbeck::backend::{Classifier, open_teacher};
 use limbeck::data::{Dataset, Split, load};
@@ -10,8 +12,9 @@ use limbeck::progress::Progress;
 use limbeck::words::image_shape;
 use limbeck::{Context as _, Error, Result, distill, planning, select, synth};
 
-/// Opens everything that the plan names and compares the sizes. Gives the teacher, which is opened only once.
-pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
+/// Opens everything that the plan names, compares the sizes, and tries the teacher, unless it has graded images in `out` before.
+/// Gives the teacher, which is opened only once.
+pub fn preflight(plan: &Plan, out: &Path, device: &Device, progress: &Progress) -> Result<Box<dyn Classifier>> {
     let generator = Generator::open(&plan.generator, device, progress)?;
     synth::check(plan, &generator)?;
     let test = load(&plan.data, Split::Test, progress)?;
@@ -27,6 +30,7 @@ pub fn preflight(plan: &Plan, device: &Device, progress: &Progress) -> Result<Bo
     let teacher = open_teacher(&plan.teacher, device, progress)?;
     select::check(plan, teacher.info(), progress)?;
     distill::check(plan, teacher.info(), &test).context("the generator's images")?;
+    select::try_teacher(teacher.as_ref(), out)?;
     Ok(teacher)
 }
 

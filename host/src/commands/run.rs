@@ -29,7 +29,7 @@ pub fn run(args: &RunArgs, progress: &Progress) -> Result<()> {
     let device = recipe.device.device.open()?;
     bar.advance(1);
     bar.message("networks, policies and real images");
-    let teacher = preflight(&plan, &device, progress).map_err(|error| placed(error, recipe))?;
+    let teacher = preflight(&plan, &out, &device, progress).map_err(|error| placed(error, recipe))?;
     drop(bar);
     let work = Work {
         kept: Kept::begin(plan, &out)?,

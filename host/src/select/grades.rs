@@ -1,7 +1,10 @@
 //! What the teacher says of every image, computed once and kept beside the pool.
 
+use std::path::Path;
+
 use candle_core::{Device, Tensor};
 use limbeck_models::checkpoint;
+use rand::Rng as _;
 
 use super::OpenTeacher;
 use super::proxy::Known;
@@ -12,6 +15,7 @@ use crate::policy::{Column, Source, compute};
 use crate::pool::{Pool, Sample, round_dir};
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, sha256_bytes, sha256_file};
+use crate::seed::{Purpose, rng};
 use crate::{Context, Error, Result};
 
 /// Images that the teacher sees at once.
@@ -40,6 +44,29 @@ pub fn key(plan: &Plan, run: &RunDir, round: u32) -> Result<String> {
     Ok(sha256_bytes(parts.as_bytes()))
 }
 
+fn file(round: u32) -> String {
+    format!("{}/grades.safetensors", round_dir(round))
+}
+
+/// Has the teacher grade two images of noise, one of them almost grey, so that one that can't is known before any image is
+/// drawn. A run in `out` that it has graded images of is taken up without: it may have nothing more to grade.
+pub fn try_out(teacher: &dyn Classifier, out: &Path) -> Result<()> {
+    if out.join(file(0)).exists() {
+        return Ok(());
+    }
+    let info = teacher.info();
+    let shape = [2, info.channels, info.height, info.width];
+    let mut random = rng(0, Purpose::Probe, 0);
+    let mut noise = |width: f32| 0.5 + width * (random.random::<f32>() - 0.5);
+    let each = shape[1..].iter().product();
+    let pixels: Vec<f32> =
+        [0.1, 1.0].into_iter().flat_map(|width| (0..each).map(|_| noise(width)).collect::<Vec<_>>()).collect();
+    teacher
+        .classify(&Tensor::from_vec(pixels, &shape, &Device::Cpu)?)
+        .context("trying the teacher with noise")
+        .map(drop)
+}
+
 /// The grades of a pool: those kept under this key, or new ones.
 pub fn of_pool(
     plan: &Plan,
@@ -50,7 +77,7 @@ pub fn of_pool(
     progress: &Progress,
     open: OpenTeacher<'_>,
 ) -> Result<PoolGrades> {
-    let file = format!("{}/grades.safetensors", round_dir(round));
+    let file = file(round);
     if let Some(kept) = load(run, &file, key, pool.samples.len()) {
         return Ok(kept);
     }

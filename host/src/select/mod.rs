@@ -24,6 +24,7 @@ use crate::{Context as _, Error, Result};
 
 pub use crate::policy::{PolicyId, PolicyUse};
 use decide::Verdict;
+pub use grades::try_out as try_teacher;
 use policy::Link;
 pub use replay::{replay_selection, replay_weights};
 pub use student::{is_of_student, student_after};

@@ -7,3 +7,4 @@ mod doctor;
 mod output;
 mod plans;
 mod support;
+mod teachers;
