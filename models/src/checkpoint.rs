@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::{Error, Result};
+use crate::{Error, Result, finite};
 
 /// Tensors by name, and the file's free-form metadata.
 pub struct Checkpoint {
@@ -15,7 +15,7 @@ pub struct Checkpoint {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Reads a safetensors file onto the CPU. Fails with the path on anything that is not one.
+/// Reads a safetensors file onto the CPU. Fails with the path on anything that is not one, and on NaN and infinities in it.
 pub fn load(path: &Path) -> Result<Checkpoint> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: shown.clone(), source })?;
@@ -45,7 +45,16 @@ pub fn parse(bytes: &[u8], shown: &str) -> Result<Checkpoint> {
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
         tensors.insert(name.to_owned(), tensor);
     }
+    refuse_not_finite(&tensors, shown)?;
     Ok(Checkpoint { tensors, metadata })
+}
+
+/// Fails where a tensor of the file `shown` holds NaN or an infinity, with the tensor's name.
+pub(crate) fn refuse_not_finite(tensors: &BTreeMap<String, Tensor>, shown: &str) -> Result<()> {
+    match finite::first_in(tensors)? {
+        None => Ok(()),
+        Some((tensor, value)) => Err(Error::NotFinite { path: shown.into(), tensor: tensor.into(), value }),
+    }
 }
 
 /// The elements of a tensor. `None` where the sizes are beyond counting, even those beside a 0: strides are their products.

@@ -16,10 +16,26 @@ pub enum Error {
     BadCheckpoint { path: String, reason: String },
     #[error("`{path}` can't be read as a file of PyTorch's: {reason}")]
     BadTorchFile { path: String, reason: String },
+    #[error(
+        "`{path}` holds {value} in tensor `{tensor}`: it is damaged, or of a training that diverged: name another file"
+    )]
+    NotFinite { path: String, tensor: String, value: f64 },
     #[error("`{path}`: {source}")]
     Io { path: String, source: std::io::Error },
     #[error("{0}")]
     Config(String),
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// What is wrong with a file, for those who name it and the remedy themselves.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::BadCheckpoint { reason, .. } => format!("not a readable safetensors file: {reason}"),
+            Self::NotFinite { tensor, value, .. } => format!("{value} in tensor `{tensor}`"),
+            Self::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
 }

@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod classifier;
 pub mod dit;
 mod error;
+pub mod finite;
 pub mod loss;
 pub mod ops;
 pub mod optim;

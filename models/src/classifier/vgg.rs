@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::conv::{Conv, Window};
 use super::layers::{BatchNorm, Linear};
 use super::{Mode, Network, Output, Shape};
-use crate::ops::{Activation, Images, Inference, adaptive_avg_pool2d, global_avg_pool, max_pool2d};
+use crate::ops::{Activation, Images, Inference, adaptive_avg_pool2d, global_avg_pool, max_pool2d, relu};
 use crate::{Init, Params, Result};
 
 /// Channels of the five stages of both forms.
@@ -41,7 +41,7 @@ impl Layer {
     fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         match &self.norm {
             Some(norm) => self.conv.normalised(x, norm, train, None, Activation::Relu),
-            None => Ok(self.conv.forward(x)?.relu()?),
+            None => Ok(relu(&self.conv.forward(x)?)?),
         }
     }
 
@@ -117,8 +117,8 @@ impl Network for Vgg {
         let x = self.trunk.forward(x, mode.trains())?;
         let flat = adaptive_avg_pool2d(&x, 7)?.flatten_from(1)?; // [n, 25088]
         let [first, second] = &self.hidden;
-        let hidden = mode.dropout(&first.forward(&flat)?.relu()?, DROPOUT)?; // [n, 4096]
-        let features = second.forward(&hidden)?.relu()?; // [n, 4096]
+        let hidden = mode.dropout(&relu(&first.forward(&flat)?)?, DROPOUT)?; // [n, 4096]
+        let features = relu(&second.forward(&hidden)?)?; // [n, 4096]
         Ok(Output { logits: self.last.forward(&mode.dropout(&features, DROPOUT)?)?, features })
     }
 }

@@ -20,7 +20,7 @@ impl Activation {
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::None => Ok(x.clone()),
-            Self::Relu => x.relu(),
+            Self::Relu => relu(x),
             Self::Relu6 => relu6(x),
             Self::Silu => silu(x),
         }
@@ -35,6 +35,11 @@ pub(super) fn silu_in_place(x: &mut [f32]) {
             || x.iter_mut().for_each(|x| *x = Silu::value(*x)),
         );
     });
+}
+
+/// `max(x, 0)`, NaN where `x` is NaN, as PyTorch has it. Candle's own, which other devices use, gives 0 there.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if cpu::applies(x) { x.apply_op1(Pointwise(PhantomData::<Relu>)) } else { x.relu() }
 }
 
 /// `min(max(x, 0), 6)`: MobileNet's.
@@ -64,10 +69,26 @@ trait Curve: Send + Sync + 'static {
     fn slope(x: f32) -> f32;
 }
 
+struct Relu;
 struct Relu6;
 struct Silu;
 struct GeluErf;
 struct Sigmoid;
+
+impl Curve for Relu {
+    const NAME: &'static str = "relu";
+
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        // Not max, so that a NaN stays one.
+        if x < 0.0 { 0.0 } else { x }
+    }
+
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        if x > 0.0 { 1.0 } else { 0.0 }
+    }
+}
 
 impl Curve for Relu6 {
     const NAME: &'static str = "relu6";

@@ -17,7 +17,7 @@ pub mod profile;
 mod stretch;
 mod tile;
 
-pub use activation::{Activation, gelu_erf, relu6, sigmoid, silu};
+pub use activation::{Activation, gelu_erf, relu, relu6, sigmoid, silu};
 pub use attention::attention;
 pub use batch_norm::{BatchStats, Norm, batch_norm};
 pub use channels::{scale_channels, shuffle_channels};

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use self::value::{Heap, Value};
+use crate::checkpoint::refuse_not_finite;
 use crate::{Error, Result};
 
 /// Why a file is refused, in the reader's words.
@@ -45,11 +46,13 @@ pub fn is_torch(bytes: &[u8]) -> bool {
 ///
 /// A state dict inside the usual wrappers (`{"state_dict": …}`, `{"model": …}`, …) is found; other entries, such as an
 /// epoch or an optimiser's state, are left out. Integers narrower than 64 bits become I64, booleans U8. Fails on anything
-/// that is not a tensor, a number, a string or a container of them, naming it.
+/// that is not a tensor, a number, a string or a container of them, naming it, and on NaN and infinities.
 pub fn parse(bytes: &[u8], shown: &str) -> Result<BTreeMap<String, Tensor>> {
     let bad = |reason: Fault| Error::BadTorchFile { path: shown.into(), reason };
     let parsed = if archive::is_zip(bytes) { archive::parse(bytes) } else { legacy::parse(bytes) };
     let Parsed { heap, root, storages } = parsed.map_err(bad)?;
     let found = state::find(&heap, root).map_err(bad)?;
-    tensors::read(&heap, &found, storages.as_ref(), bytes.len()).map_err(bad)
+    let tensors = tensors::read(&heap, &found, storages.as_ref(), bytes.len()).map_err(bad)?;
+    refuse_not_finite(&tensors, shown)?;
+    Ok(tensors)
 }

@@ -86,6 +86,15 @@ fn an_honest_tensor_passes() {
 }
 
 #[test]
+fn what_is_not_finite_is_refused_with_its_tensor() {
+    let mut bytes = one_tensor(4, 0, &[2, 2], &[2, 1]);
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+    let message = weights::parse(&bytes, "a.pth").err().unwrap().to_string();
+    assert!(message.starts_with("`a.pth` holds -inf in tensor `w`: it is damaged"), "{message}");
+}
+
+#[test]
 fn nothing_is_executed_and_the_refusal_names_what_was_asked_for() {
     refused(&legacy(b"\x80\x02cos\nsystem\nX\x04\0\0\0true\x85R."), "a `os.system`, which is not a tensor");
     refused(&legacy(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R."), "`builtins.eval`");

@@ -45,3 +45,28 @@ fn what_is_neither_format_is_refused() {
         assert!(message.starts_with("`a.bin` is not a readable safetensors file"), "{message}");
     }
 }
+
+/// Whoever loads weights goes through one of these: nobody computes with what a ReLU would hide.
+#[test]
+fn what_is_not_finite_is_refused_with_its_tensor() {
+    let device = Device::Cpu;
+    for dtype in [DType::F32, DType::F16, DType::BF16, DType::F64] {
+        for (bad, shown) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
+            let tensor = |values: &[f32]| Tensor::new(values, &device).unwrap().to_dtype(dtype).unwrap();
+            let tensors = BTreeMap::from([
+                ("conv1.bias".to_owned(), tensor(&[0.0, 1.0])),
+                ("conv1.weight".to_owned(), tensor(&[0.0, 1.0, bad])),
+                // All bits set: a NaN if it were not a whole number.
+                ("bn1.num_batches_tracked".to_owned(), Tensor::new(&[-1_i64], &device).unwrap()),
+            ]);
+            let bytes = checkpoint::to_bytes(&tensors, &BTreeMap::new()).unwrap();
+            let message = checkpoint::parse(&bytes, "w.safetensors").err().unwrap().to_string();
+            let expected = format!("`w.safetensors` holds {shown} in tensor `conv1.weight`: it is damaged");
+            assert!(message.starts_with(&expected), "{message}");
+            assert!(message.ends_with("name another file"), "{message}");
+            let finite = tensors.into_iter().filter(|(name, _)| name != "conv1.weight").collect();
+            let bytes = checkpoint::to_bytes(&finite, &BTreeMap::new()).unwrap();
+            assert_eq!(weights::parse(&bytes, "w.safetensors").unwrap().tensors.len(), 2);
+        }
+    }
+}

@@ -6,9 +6,9 @@ use limbeck_models::ops::{Activation, Norm, batch_norm, conv2d, conv2d_norm};
 use crate::{assert_close, check_gradient, random, values};
 
 /// images [n, c, h, w], outputs, kernel, stride, padding, groups
-type Case = ([usize; 4], usize, usize, usize, usize, usize);
+pub type Case = ([usize; 4], usize, usize, usize, usize, usize);
 
-const CASES: &[Case] = &[
+pub const CASES: &[Case] = &[
     ([2, 3, 8, 8], 4, 1, 1, 0, 1),
     ([1, 4, 7, 5], 3, 1, 2, 0, 1),
     ([2, 3, 8, 8], 5, 3, 1, 1, 1),

@@ -4,6 +4,7 @@ mod batch_norm;
 mod conv;
 mod golden;
 mod mobile;
+mod nan;
 mod pool;
 mod stretch;
 mod transformer;

@@ -71,6 +71,10 @@ pub(super) fn scatter(blocks: &[f32], rows: Rows, planes: &mut [f32], channels: 
         // SAFETY: the processor has AVX2, and the checks above found every place inside its slice.
         return unsafe { avx2::scatter(blocks, rows, planes, channels, finish) };
     }
+    scatter_one_by_one(blocks, rows, planes, channels, finish);
+}
+
+fn scatter_one_by_one(blocks: &[f32], rows: Rows, planes: &mut [f32], channels: Channels, finish: Finish<'_>) {
     let mut place = Place::start(rows);
     for pixel in 0..channels.pixels {
         let block = &blocks[place.next() * BLOCK..][..BLOCK];
@@ -119,6 +123,41 @@ impl Place {
         if self.left == 0 {
             self.left = self.rows.width;
             self.at += self.rows.pitch - self.rows.width;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the processor, as far as this one can tell.
+    #[test]
+    fn every_way_back_lets_nan_through_a_relu() {
+        let rows = Rows { first: 0, width: 19, pitch: 19 };
+        let channels = Channels { count: 11, stride: 38, pixels: 38 };
+        let value = |i: usize| [f32::NAN, -1.0, 2.0][i % 3];
+        let blocks: Vec<f32> = (0..channels.pixels * BLOCK).map(value).collect();
+        let finish = Finish { relu: true, ..Finish::default() };
+        type Way<'a> = &'a dyn Fn(&mut [f32]);
+        let check = |way: Way<'_>| {
+            let mut planes = vec![7.0; channels.count * channels.stride];
+            way(&mut planes);
+            for (at, found) in planes.into_iter().enumerate() {
+                let wanted = value(at % channels.stride * BLOCK + at / channels.stride);
+                assert!(if wanted.is_nan() { found.is_nan() } else { found == wanted.max(0.0) }, "{at}: {found}");
+            }
+        };
+        check(&|planes| scatter_one_by_one(&blocks, rows, planes, channels, finish));
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has AVX-512, and every place is inside its slice.
+            check(&|planes| unsafe { avx512::scatter(&blocks, rows, planes, channels, finish) });
+        }
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has AVX2, and every place is inside its slice.
+            check(&|planes| unsafe { avx2::scatter(&blocks, rows, planes, channels, finish) });
         }
     }
 }
