@@ -10,14 +10,14 @@ use serde::de::DeserializeOwned;
 pub use crate::hash::{sha256_bytes, sha256_file};
 use crate::{Error, Result};
 
-/// Bytes written and removed again before any work, to learn whether the directory takes files.
+/// Bytes written before any work, to learn whether the directory takes files; into a file that has no name any more.
 const PROBE_BYTES: usize = 64 << 10;
-const PROBE: &str = ".probe-";
+const PROBE: &str = ".probe";
 
 /// The plan of a run, and the other files that are written before any work.
 pub const PLAN: &str = "plan.toml";
 const LOCK: &str = "lock";
-const BEFORE_ANY_WORK: [&str; 3] = [PLAN, LOCK, ".plan.toml.tmp"];
+const BEFORE_ANY_WORK: [&str; 4] = [PLAN, LOCK, ".plan.toml.tmp", PROBE];
 
 /// A run's directory.
 #[derive(Clone, Debug)]
@@ -219,11 +219,10 @@ impl RunDir {
 fn foreign(root: &Path) -> Option<String> {
     let names = std::fs::read_dir(root).into_iter().flatten().flatten();
     let names: Vec<_> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    let ours = |name: &str| BEFORE_ANY_WORK.contains(&name) || name.starts_with(PROBE);
     if names.iter().any(|name| name == PLAN) {
         return None;
     }
-    names.into_iter().filter(|name| !ours(name)).min()
+    names.into_iter().filter(|name| !BEFORE_ANY_WORK.contains(&name.as_str())).min()
 }
 
 fn unwritable(root: &Path, error: &std::io::Error, elsewhere: &str) -> Error {
@@ -236,14 +235,17 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
+/// A process that is killed here leaves nothing, or at worst an empty file that the next one takes away.
 fn probe(root: &Path) -> std::io::Result<()> {
-    let path = root.join(format!("{PROBE}{}", std::process::id()));
-    let written = std::fs::File::create(&path).and_then(|mut file| {
-        file.write_all(&vec![0; PROBE_BYTES])?;
-        file.sync_all()
-    });
-    let removed = std::fs::remove_file(&path);
-    written.and(removed)
+    let path = root.join(PROBE);
+    let mut file = std::fs::File::create(&path)?;
+    match std::fs::remove_file(&path) {
+        // Another process was quicker.
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    file.write_all(&vec![0; PROBE_BYTES])?;
+    file.sync_all()
 }
 
 #[cfg(test)]

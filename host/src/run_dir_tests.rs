@@ -106,9 +106,9 @@ fn trying_leaves_nothing() {
 fn what_is_not_a_run_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let put = |name: &str| std::fs::write(dir.path().join(name), "").unwrap();
-    ["lock", ".probe-17", ".plan.toml.tmp"].into_iter().for_each(put);
+    ["lock", ".probe", ".plan.toml.tmp"].into_iter().for_each(put);
     RunDir::try_out(dir.path()).unwrap();
-    std::fs::remove_file(dir.path().join(".probe-17")).unwrap();
+    assert!(!dir.path().join(".probe").exists(), "what a killed process left");
     assert!(RunDir::create(dir.path()).unwrap().is_untouched());
     put("notes.txt");
     let error = RunDir::try_out(dir.path()).unwrap_err();
