@@ -77,7 +77,7 @@ impl Tally {
 
     fn add(&mut self, logits: &[f32], label: usize) -> Result<()> {
         if logits.iter().any(|logit| logit.is_nan()) {
-            return Err(Error::failed("the classifier gave a logit that is not a number: its training diverged"));
+            return Err(Error::diverged("the classifier gave a logit that is not a number"));
         }
         let beats = |a: usize, b: usize| logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
         let rank = (0..logits.len()).filter(|&other| beats(other, label)).count();

@@ -27,6 +27,11 @@ impl Error {
         Self::Failed(message.into())
     }
 
+    /// A training that leads nowhere: `what` shows it.
+    pub fn diverged(what: impl Display) -> Self {
+        Self::failed(format!("{what}, the training diverged: lower `optimizer.lr`, and begin again in another --out"))
+    }
+
     /// The same error with `what: ` before its message.
     pub fn context(self, what: impl Display) -> Self {
         match self {

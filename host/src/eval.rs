@@ -93,7 +93,9 @@ pub fn run(
         teacher: teacher.map(|teacher| judge_teacher(teacher, &test, progress, device)).transpose()?,
         arms: students
             .into_iter()
-            .map(|(arm, seeds)| judge_arm(&arm, &seeds, &test, progress, device).map(|result| (arm, result)))
+            .map(|(arm, seeds)| {
+                judge_arm(&plan.distill.student, &arm, &seeds, &test, progress, device).map(|result| (arm, result))
+            })
             .collect::<Result<_>>()?,
     };
     run.write_json("eval.json", &judgement)?;
@@ -183,6 +185,7 @@ fn judge_teacher(
 }
 
 fn judge_arm(
+    network: &str,
     arm: &str,
     seeds: &BTreeMap<u64, PathBuf>,
     test: &Dataset,
@@ -192,9 +195,9 @@ fn judge_arm(
     let bar = progress.stage(&format!("eval {arm}"), (seeds.len() * test.len()) as u64, "images");
     let mut students = Vec::new();
     for (&seed, path) in seeds {
-        let shown = format!("`{}`", path.display());
-        let student = Student::load(path, device).context(&shown)?;
-        let evaluation = evaluate(&|images| Ok(student.forward(images)?.logits), test, BATCH, &bar).context(&shown)?;
+        let student = Student::of_run(path, network, device)?;
+        let evaluation = evaluate(&|images| Ok(student.forward(images)?.logits), test, BATCH, &bar);
+        let evaluation = evaluation.context(format_args!("`{}`", path.display()))?;
         students.push(StudentResult { seed, network: student.name, sha256: sha256_file(path)?, evaluation });
     }
     let over = |value: fn(&Evaluation) -> f64| {

@@ -76,7 +76,7 @@ fn an_arm_is_judged_over_its_seeds() {
         write_student(dir.path(), &format!("synthetic/seed-{seed}"), seed, &metadata(("size", "12")));
     }
     let found = finished_students(&run, true, &progress).unwrap();
-    let arm = judge_arm("synthetic", &found["synthetic"], &images(), &progress, &Device::Cpu).unwrap();
+    let arm = judge_arm("mlp", "synthetic", &found["synthetic"], &images(), &progress, &Device::Cpu).unwrap();
     assert_eq!((arm.seeds, arm.top5.mean, arm.top5.std), (3, 1.0, Some(0.0)));
     let tops = arm.students.iter().map(|student| student.evaluation.top1).collect::<Vec<_>>();
     assert_eq!(arm.top1, Spread::of(&tops));
@@ -111,7 +111,13 @@ fn foreign_and_damaged_checkpoints_are_refused() {
     assert!(message(("mean", "[1, 2]")).contains("its `mean` is `[1, 2]`, not a number for each of 1 channels"));
     assert!(message(("size", "big")).contains("its `size` is `big`, not a number"));
     std::fs::write(&path, b"not safetensors").unwrap();
-    assert!(refused(Student::load(&path, &Device::Cpu)).contains("student.safetensors"));
+    let message = refused(Student::of_run(&path, "mlp", &Device::Cpu));
+    assert!(message.contains("student.safetensors` is no student of this run: not a readable"), "{message}");
+    assert_eq!(message.matches("student.safetensors").count(), 1, "{message}");
+    write_student(dir.path(), "a/seed-0", 3, &metadata(("size", "12")));
+    assert_eq!(Student::of_run(&path, "mlp", &Device::Cpu).unwrap().name, "mlp");
+    let message = refused(Student::of_run(&path, "lenet5", &Device::Cpu));
+    assert!(message.contains("it is a `mlp`, this run trains a `lenet5`: remove it"), "{message}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::progress::{Progress, counted};
 use crate::rounds::{self, ClassStats, Hard, Lag, lag_file, student_file};
 use crate::run_dir::{RunDir, sha256_file};
 use crate::student::Student;
-use crate::{Context as _, Error, Result};
+use crate::{Error, Result};
 
 /// Images that teacher and student see at once.
 const BATCH: usize = 200;
@@ -35,7 +35,7 @@ pub fn run(
     let (_, held_out) = rounds::kept_so_far(plan, run, round)?;
     let seed = plan.distill.seeds.first().copied().unwrap_or(0);
     let path = run.join(&student_file(&rounds::arm(plan, round), seed));
-    let student = Student::load(&path, device).context(format_args!("`{}`", path.display()))?;
+    let student = Student::of_run(&path, &plan.distill.student, device)?;
     let bar = progress.stage("measure", held_out.samples.len() as u64, "images");
     let mut tally = Tally::new(drawn(plan, run, round)?);
     let images = held_out.to_dataset(plan.data.classes);

@@ -24,9 +24,24 @@ pub struct Student {
 }
 
 impl Student {
-    /// Reads `student.safetensors`. Fails with [`Error::Input`] on a file that is none.
+    /// Reads the student `network` that a run trained. Fails with the file and the remedy on a damaged or another one.
+    pub fn of_run(path: &Path, network: &str, device: &Device) -> Result<Self> {
+        let shown = path.display();
+        let checked = Self::load(path, device).and_then(|student| match student.name == network {
+            true => Ok(student),
+            false => Err(Error::input(format!("it is a `{}`, this run trains a `{network}`", student.name))),
+        });
+        checked.map_err(|why| match why {
+            Error::Input(why) => Error::input(format!(
+                "`{shown}` is no student of this run: {why}: remove it, and `limbeck run` with its recipe trains it again"
+            )),
+            other => other.context(format_args!("`{shown}`")),
+        })
+    }
+
+    /// Reads `student.safetensors`. Fails with [`Error::Input`] on a file that is none; who calls names the file.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let checkpoint = checkpoint::load(path)?;
+        let checkpoint = checkpoint::load(path).map_err(|error| Error::input(error.reason()))?;
         let entry = |key: &str| {
             checkpoint.entry(key).ok_or_else(|| {
                 Error::input(format!("its metadata lacks `{key}`: it is not a checkpoint of `limbeck distill`"))

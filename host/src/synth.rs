@@ -15,7 +15,7 @@ use crate::pool::{self, Image, Pool, Provenance, Sample};
 use crate::progress::{Bar, Progress};
 use crate::rounds::{Draw, Draws};
 use crate::run_dir::RunDir;
-use crate::{Error, Result};
+use crate::{Context as _, Error, Result};
 
 /// Samples of each class on the contact sheet, and how much its images are enlarged.
 const SHEET_COLUMNS: usize = 20;
@@ -146,9 +146,10 @@ impl<'a> Artist<'a> {
         };
         let sampling = Sampler { schedule: &schedule, clip: true, on_step: &on_step };
         let images = match sampler {
-            Method::Ddpm => sampling.ddpm(&denoiser, &mut || noise.draw())?,
-            Method::Ddim => sampling.ddim(&denoiser, &mut || noise.draw(), f64::from(eta))?,
+            Method::Ddpm => sampling.ddpm(&denoiser, &mut || noise.draw()),
+            Method::Ddim => sampling.ddim(&denoiser, &mut || noise.draw(), f64::from(eta)),
         };
+        let images = images.context(format_args!("generator `{}`", self.plan.generator.shown().display()))?;
         let pixels = to_bytes(&images)?;
         let each = shape.iter().product();
         Ok(batch.iter().zip(pixels.chunks_exact(each)).map(|(one, pixels)| self.sample(one, pixels)).collect())

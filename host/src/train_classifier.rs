@@ -15,9 +15,11 @@ use crate::plan::ClassifierPlan;
 use crate::progress::{Bar, Mode, Progress, counted};
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
-use crate::training::learner::{Start, number, saved};
+use crate::training::learner::Start;
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Augmented, Batches, Images, Learner, Log, Running, Spec, spare_workers, try_out};
+use crate::training::{
+    Augment, Augmented, Batches, Images, Learner, Log, Resume, Running, Spec, spare_workers, try_out,
+};
 use crate::words::image_shape;
 use crate::{Error, Result};
 
@@ -142,9 +144,9 @@ struct Training<'a> {
 
 impl<'a> Training<'a> {
     fn start(plan: &'a ClassifierPlan, data: Arc<dyn Images>, run: &'a RunDir, device: &Device) -> Result<Self> {
-        let saved = saved(&run.join(STATE))?;
+        let saved = Resume::read(run.join(STATE))?;
         let (step, running) = match &saved {
-            Some(file) => (number(file, "step")?, Running::restore("loss", file)?),
+            Some(saved) => (saved.number("step")?, Running::restore("loss", saved)?),
             None => (0, Running::default()),
         };
         let spec = Spec {

@@ -20,9 +20,9 @@ use crate::plan::{DitPlan, GeneratorTrainPlan};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::seed::{Purpose, rng};
-use crate::training::learner::{Start, number, saved};
+use crate::training::learner::{Start, require_finite};
 use crate::training::log::{LOG_EVERY, METRICS, keep_lines};
-use crate::training::{Batches, Running};
+use crate::training::{Batches, Resume, Running};
 use crate::{Context as _, Error, Result};
 
 /// The resume point, and the finished weights, in the run directory.
@@ -116,15 +116,19 @@ struct Training<'a> {
 
 impl<'a> Training<'a> {
     fn start(plan: &'a GeneratorTrainPlan, data: &'a Dataset, run: &RunDir, device: &'a Device) -> Result<Self> {
-        let saved = saved(&run.join(STATE))?;
-        let part = |prefix: &str| saved.as_ref().map(|file| under(&file.tensors, prefix));
+        let saved = Resume::read(run.join(STATE))?;
+        let blame = |why: Error| match &saved {
+            Some(saved) => saved.unusable(why),
+            None => why,
+        };
+        let part = |prefix: &str| saved.as_ref().map(|saved| under(&saved.file.tensors, prefix));
         let params = match (part("param."), Start::planned(plan.start.as_ref(), &plan.inputs, "train.start")) {
             (Some(tensors), _) => Params::resume(tensors, device),
             (None, Some(start)) => Params::resume(start.read()?.tensors, device),
             (None, None) => Params::from_seed(plan.seed, device),
         };
         let model = model(plan, data)?;
-        let net = Dit::new(&model, &params)?;
+        let net = Dit::new(&model, &params).map_err(|why| blame(why.into()))?;
         let settings = Settings {
             clip_norm: Some(plan.optimizer.clip_norm.unwrap_or(CLIP_NORM)),
             ema: Some(plan.ema),
@@ -132,10 +136,12 @@ impl<'a> Training<'a> {
         };
         let mut updater = Updater::new(settings, params.parameters(), params.buffers())?;
         if let Some(state) = part("optim.") {
-            updater.restore(&state)?;
+            updater.restore(&state).map_err(|why| blame(why.into()))?;
         }
         let (step, simple, bound) = match &saved {
-            Some(file) => (number(file, "step")?, Running::restore("simple", file)?, Running::restore("bound", file)?),
+            Some(saved) => {
+                (saved.number("step")?, Running::restore("simple", saved)?, Running::restore("bound", saved)?)
+            }
             None => (0, Running::default(), Running::default()),
         };
         // The steps after the resume point are about to be done again.
@@ -170,10 +176,7 @@ impl<'a> Training<'a> {
         self.updater.step(gradients, lr)?;
         self.step += 1;
         if !simple.is_finite() || !bound.is_finite() {
-            return Err(Error::failed(format!(
-                "the loss is {simple} + {bound} at step {}: lower train.optimizer.lr and start again in another --out",
-                self.step
-            )));
+            return Err(Error::diverged(format!("step {}: the loss is {simple} + {bound}", self.step)));
         }
         self.simple.add(simple);
         self.bound.add(bound);
@@ -225,6 +228,7 @@ impl<'a> Training<'a> {
         for (prefix, part) in parts {
             tensors.extend(part.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
+        require_finite(&tensors)?;
         let mut metadata = BTreeMap::from([("step".to_owned(), self.step.to_string())]);
         self.simple.save("simple", &mut metadata);
         self.bound.save("bound", &mut metadata);
@@ -236,6 +240,7 @@ impl<'a> Training<'a> {
         let averages = self.updater.averages().unwrap_or_else(|| self.params.state());
         let half = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_dtype(DType::F16)?));
         let tensors: BTreeMap<_, _> = averages.into_iter().map(half).collect::<Result<_>>()?;
+        require_finite(&tensors)?;
         let config = GeneratorConfig {
             model: self.net.config().clone(),
             steps: self.plan.diffusion.steps,

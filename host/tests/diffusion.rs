@@ -120,3 +120,26 @@ fn each_image_is_guided_by_its_own_scale() {
         assert!(off < 1e-5, "image {row} with scale {scale}: off by {off}");
     }
 }
+
+/// Clamped, NaN and infinities would be an image.
+#[test]
+fn noise_that_is_not_finite_ends_the_drawing_with_its_step() {
+    let golden = golden();
+    let schedule = Schedule::respaced(NoiseSchedule::Cosine, 1000, 10);
+    let sampler = Sampler { schedule: &schedule, clip: true, on_step: &|| {} };
+    let predictions = &golden.tensors["sampler.predictions"];
+    let image = predictions.elem_count() / 10;
+    for (at, bad, what) in [(3 * image + 1, f32::NAN, "noise"), (4 * image - 1, f32::INFINITY, "variance")] {
+        let mut values = predictions.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values[at] = bad;
+        let spoilt = Tensor::from_vec(values, predictions.shape(), &Device::Cpu).unwrap();
+        let stored = || Stored { predictions: spoilt.clone(), next: Cell::new(0) };
+        let mut start = || Ok(golden.tensors["sampler.start"].clone());
+        let says = |result: limbeck::Result<Tensor>| result.unwrap_err().to_string();
+        for message in [says(sampler.ddpm(&stored(), &mut start)), says(sampler.ddim(&stored(), &mut start, 0.0))] {
+            let timestep = schedule.steps[6].timestep;
+            let expected = format!("step 4 of 10, timestep {timestep}: the {what} that it predicts holds {bad}: ");
+            assert!(message.starts_with(&expected) && message.ends_with("name another generator"), "{message}");
+        }
+    }
+}

@@ -56,8 +56,7 @@ static float *tensor(const char *header, const char *data, size_t bytes, const c
 static int parse(mlp *m, const char *path, const char *file, size_t bytes) {
   uint64_t length = 0;
   size_t rows[4], cols[4], side = 1;
-  if (bytes >= 8) memcpy(&length, file, 8);
-  if (bytes < 8 || length > bytes - 8) FAIL(LIMBECK_FAILED, "`%s` is not a safetensors file", path);
+  if (bytes < 8 || (memcpy(&length, file, 8), length > bytes - 8)) FAIL(LIMBECK_FAILED, "`%s` is not a safetensors file", path);
   const char *data = file + 8 + length;
   char *header = strndup(file + 8, length);
   if (!header) FAIL(LIMBECK_FAILED, "out of memory");
@@ -67,6 +66,9 @@ static int parse(mlp *m, const char *path, const char *file, size_t bytes) {
   for (int i = 0; i < 4; i++) good &= !!(*to[i] = tensor(header, data, bytes - 8 - length, names[i], &rows[i], &cols[i]));
   free(header);
   if (!good) FAIL(LIMBECK_FAILED, "`%s` is no f32 checkpoint of the network `mlp` with mean and std", path);
+  for (size_t i = 0, j = 0; i < 4; i++, j = 0)
+    while (j < rows[i] * cols[i]) /* a finite number times 0 is 0 */
+      if ((*to[i])[j++] * 0 != 0) FAIL(LIMBECK_FAILED, "`%s` holds NaN or an infinity in `%s`", path, names[i]);
   m->pixels = cols[0], m->hidden = rows[0], m->classes = rows[2];
   while (side * side < m->pixels) side++;
   if (side * side != m->pixels || rows[1] != m->hidden || cols[2] != m->hidden || rows[3] != m->classes)
@@ -112,7 +114,6 @@ static int shapes(void *instance, uint32_t op, const DLTensor *in, size_t n_in, 
 }
 
 static float *floats(const DLTensor *t) { return (float *)((char *)t->data + t->byte_offset); }
-
 /* y[j] = b[j] + sum of x[i] * w[i][j] */
 static void layer(const float *x, size_t n, const float *w, const float *b, float *restrict y, size_t m) {
   memcpy(y, b, m * sizeof *y);
@@ -122,8 +123,7 @@ static void layer(const float *x, size_t n, const float *w, const float *b, floa
 
 static int run(void *instance, uint32_t op, const limbeck_exec *exec, const DLTensor *in, size_t n_in, DLTensor *out,
                size_t n_out) {
-  mlp *m = instance;
-  (void)exec, (void)op, (void)n_in; /* the host asked `shapes` with the same before */
+  mlp *m = ((void)exec, (void)op, (void)n_in, instance); /* the host asked `shapes` with the same before */
   float *x = malloc((m->pixels + m->hidden) * sizeof *x);
   if (!x) FAIL(LIMBECK_FAILED, "out of memory");
   float *hidden = x + m->pixels;
@@ -131,7 +131,7 @@ static int run(void *instance, uint32_t op, const limbeck_exec *exec, const DLTe
     const float *image = floats(in) + row * m->pixels;
     for (size_t i = 0; i < m->pixels; i++) x[i] = (image[i] - m->mean) / m->std;
     layer(x, m->pixels, m->w1, m->b1, hidden, m->hidden);
-    for (size_t j = 0; j < m->hidden; j++) hidden[j] = hidden[j] > 0 ? hidden[j] : 0;
+    for (size_t j = 0; j < m->hidden; j++) hidden[j] = hidden[j] < 0 ? 0 : hidden[j]; /* NaN stays */
     layer(hidden, m->hidden, m->w2, m->b2, floats(out) + row * m->classes, m->classes);
     if (n_out == 2) memcpy(floats(out + 1) + row * m->hidden, hidden, m->hidden * sizeof *hidden);
   }

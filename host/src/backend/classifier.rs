@@ -1,8 +1,9 @@
 //! A plugin as a classifier: shapes and values checked on the way in and out.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use limbeck_backend::Manifest;
 use limbeck_backend::abi::{OP_CLASSIFY, OP_VJP};
+use limbeck_models::finite::first_not_finite;
 
 use super::instance::Instance;
 use super::{Classifier, ClassifierInfo, Grades};
@@ -116,21 +117,12 @@ impl Classifier for PluginClassifier {
 
 /// Fails on the first row `[n, width]` that has NaN or an infinity in it.
 pub(super) fn require_finite(rows: &Tensor, what: &str) -> Result<()> {
-    // x * 0 is 0 for everything finite: on a GPU one number comes back instead of all.
-    let on_gpu = !matches!(rows.device(), Device::Cpu);
-    if on_gpu && rows.affine(0.0, 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0 {
-        return Ok(());
-    }
+    let Some((at, value)) = first_not_finite(rows)? else { return Ok(()) };
     let (count, width) = rows.dims2()?;
-    let values = rows.flatten_all()?.to_vec1::<f32>()?;
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(Error::failed(format!(
-            "it gave {} in the {what} of row {} of {count} (column {} of {width}): \
-             it left them unwritten, or its weights or normalisation are broken",
-            values[at],
-            at / width,
-            at % width
-        ))),
-    }
+    Err(Error::failed(format!(
+        "it gave {value} in the {what} of row {} of {count} (column {} of {width}): \
+         it left them unwritten, or its weights or normalisation are broken",
+        at / width,
+        at % width
+    )))
 }

@@ -1,9 +1,10 @@
 //! Samplers: pure loops over a denoiser, from noise to images.
 
 use candle_core::Tensor;
+use limbeck_models::finite::first_not_finite;
 
 use super::schedule::{Schedule, Step};
-use crate::Result;
+use crate::{Error, Result};
 
 /// What a denoiser says about a batch of noisy images.
 pub struct Prediction {
@@ -35,7 +36,7 @@ impl Sampler<'_> {
     pub fn ddpm(&self, denoiser: &dyn Denoiser, draw: Draw<'_>) -> Result<Tensor> {
         let mut x = draw()?;
         for (i, step) in self.schedule.steps.iter().enumerate().rev() {
-            let prediction = denoiser.predict(&x, step.timestep)?;
+            let prediction = self.predict(denoiser, &x, i)?;
             let guess = self.guess(&x, &prediction.epsilon, step)?;
             let mean = ((guess * step.x0_weight)? + (&x * step.xt_weight)?)?;
             x = if i == 0 { mean } else { (mean + (draw()? * deviation(&prediction, step)?)?)? };
@@ -48,7 +49,7 @@ impl Sampler<'_> {
     pub fn ddim(&self, denoiser: &dyn Denoiser, draw: Draw<'_>, eta: f64) -> Result<Tensor> {
         let mut x = draw()?;
         for (i, step) in self.schedule.steps.iter().enumerate().rev() {
-            let prediction = denoiser.predict(&x, step.timestep)?;
+            let prediction = self.predict(denoiser, &x, i)?;
             let guess = self.guess(&x, &prediction.epsilon, step)?;
             // ε that belongs to the clipped guess, so that the two stay consistent.
             let epsilon = ((&x - (&guess * step.alpha_bar.sqrt())?)? / (1.0 - step.alpha_bar).sqrt())?;
@@ -63,6 +64,22 @@ impl Sampler<'_> {
             (self.on_step)();
         }
         Ok(x)
+    }
+
+    /// What the denoiser says at step `i` of the schedule. Fails on noise that is not finite: clamped, it would be an image.
+    fn predict(&self, denoiser: &dyn Denoiser, x: &Tensor, i: usize) -> Result<Prediction> {
+        let (steps, timestep) = (self.schedule.steps.len(), self.schedule.steps[i].timestep);
+        let prediction = denoiser.predict(x, timestep)?;
+        for (what, tensor) in [("noise", Some(&prediction.epsilon)), ("variance", prediction.variance.as_ref())] {
+            if let Some((_, value)) = tensor.map(first_not_finite).transpose()?.flatten() {
+                return Err(Error::failed(format!(
+                    "step {} of {steps}, timestep {timestep}: the {what} that it predicts holds {value}: its numbers overflow, \
+                     or its training diverged: name another generator",
+                    steps - i
+                )));
+            }
+        }
+        Ok(prediction)
     }
 
     /// x₀ as the denoiser sees it.

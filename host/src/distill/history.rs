@@ -146,9 +146,9 @@ impl History {
     pub fn restore(&mut self, file: &Checkpoint) -> Result<()> {
         let find = |name: &str, length: usize| {
             let found = file.tensors.get(&format!("{PREFIX}{name}")).and_then(|tensor| tensor.to_vec1::<f64>().ok());
-            found.filter(|values| values.len() == length).ok_or_else(|| {
-                Error::failed(format!("the resume point has no `{PREFIX}{name}` of {length}: delete it to start again"))
-            })
+            found
+                .filter(|values| values.len() == length)
+                .ok_or_else(|| Error::input(format!("it has no `{PREFIX}{name}` of {length}")))
         };
         for (name, values) in self.of_images() {
             *values = find(name, values.len())?;

@@ -22,9 +22,9 @@ use crate::policy::{StepColumns, Weigher};
 use crate::progress::{Mode, Progress};
 use crate::rounds::student_file;
 use crate::run_dir::RunDir;
-use crate::training::learner::{Start, number, saved};
+use crate::training::learner::Start;
 use crate::training::log::LOG_EVERY;
-use crate::training::{Augment, Batches, Learner, Log, Normal, Running, Spec};
+use crate::training::{Augment, Batches, Learner, Log, Normal, Resume, Running, Spec};
 use crate::{Error, Result};
 
 /// The tensor of a resume point in which a weigher keeps what it learnt.
@@ -120,14 +120,14 @@ impl<'a> Trainer<'a> {
                 None => Start::planned(plan.distill.start.as_ref(), &plan.inputs, super::START),
             },
         };
-        let saved = saved(&files.run.join(&files.state()))?;
+        let saved = Resume::read(files.run.join(&files.state()))?;
         let teacher = grader.teacher();
         let settings = plan.distill.optimizer.settings(plan.distill.ema);
         let (learner, objective) =
             Learner::start_with(spec, seed, settings, saved.as_ref(), device, |width, params| {
                 Objective::new(&plan.distill, width, teacher, params)
             })?;
-        let step = saved.as_ref().map_or(Ok(0), |file| number(file, "step"))?;
+        let step = saved.as_ref().map_or(Ok(0), |saved| saved.number("step"))?;
         let total = u64::from(plan.distill.epochs) * batches.steps_per_epoch();
         let mut trainer = Self {
             plan,
@@ -147,21 +147,19 @@ impl<'a> Trainer<'a> {
             seed,
             step,
         };
-        if let Some(file) = &saved {
-            trainer.resume(file)?;
+        if let Some(saved) = &saved {
+            trainer.running = Running::restore("loss", saved)?;
+            trainer.resume(&saved.file).map_err(|why| saved.unusable(why))?;
         }
         trainer.log.rewind(trainer.step)?;
         Ok(trainer)
     }
 
     fn resume(&mut self, file: &Checkpoint) -> Result<()> {
-        self.running = Running::restore("loss", file)?;
         self.history.restore(file)?;
         if let Some(weigher) = &mut self.weigher {
             self.weights = MeanWeights::restore(file)?;
-            let state = file.tensors.get(WEIGHER).ok_or_else(|| {
-                Error::failed("the resume point was made without a weigher: delete it to start again")
-            })?;
+            let state = file.tensors.get(WEIGHER).ok_or_else(|| Error::input("it was made without a weigher"))?;
             weigher.restore(&state.to_vec1::<u8>()?)?;
         }
         Ok(())

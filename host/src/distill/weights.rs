@@ -52,9 +52,7 @@ impl MeanWeights {
 
     /// What [`Self::save`] gave.
     pub fn restore(file: &Checkpoint) -> Result<Self> {
-        let find = |name: &str| {
-            file.tensors.get(name).ok_or_else(|| Error::failed(format!("the resume point has no `{name}`: delete it")))
-        };
+        let find = |name: &str| file.tensors.get(name).ok_or_else(|| Error::input(format!("it has no `{name}`")));
         Ok(Self { sums: find(SUMS)?.to_vec1()?, counts: find(COUNTS)?.to_vec1()? })
     }
 

@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod idle;
+mod kind;
 mod sources;
 mod tree;
 
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
 use self::elsewhere::elsewhere;
+use self::kind::other_command;
 use self::sources::Sources;
 use self::tree::find;
 use crate::spelling::meant;
@@ -70,7 +72,11 @@ fn explain<T: DeserializeOwned>(error: &toml::de::Error, tree: &DeTable<'_>, sou
     let first = quoted.first().copied().unwrap_or_default();
     let known = quoted.get(1..).unwrap_or_default();
     Error::input(if message.starts_with("unknown field") {
-        format!("unknown key `{first}` {place}: {}", suggestion(first, known, "keys", elsewhere::<T>(&key)))
+        let remedy = match other_command(tree, known) {
+            Some(command) => format!("the recipe is one of `{command}`: use that command"),
+            None => suggestion(first, known, "keys", elsewhere::<T>(&key)),
+        };
+        format!("unknown key `{first}` {place}: {remedy}")
     } else if message.starts_with("unknown variant") {
         format!("unknown value `{first}` for `{key}` {place}: {}", suggestion(first, known, "values", Vec::new()))
     } else if message.starts_with("missing field") {
@@ -141,7 +147,7 @@ fn plain_types(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Accuracy, Config, GeneratorRecipe, TeachersConfig};
+    use crate::config::{Accuracy, ClassifierRecipe, Config, GeneratorRecipe, TeachersConfig};
 
     const RECIPE: &str = include_str!("../testdata/recipe.toml");
 
@@ -300,7 +306,17 @@ mod tests {
 
     #[test]
     fn the_other_kind_of_recipe_is_refused() {
-        let error = parse::<GeneratorRecipe>(RECIPE, "x.toml", &[]).unwrap_err();
-        insta::assert_snapshot!(error.to_string(), @"unknown key `baseline` at x.toml:42:2: the keys known here are train, data");
+        let classifier =
+            "[train]\nname = \"t\"\nnetwork = \"mlp\"\nepochs = 1\n[data]\nformat = \"idx\"\nclasses = 2\n";
+        let generator =
+            classifier.replace("network = \"mlp\"", "model = { patch = 4, width = 8, depth = 1, heads = 1 }");
+        let says = |result: Result<()>| result.unwrap_err().to_string();
+        insta::assert_snapshot!(says(parse::<GeneratorRecipe>(RECIPE, "x.toml", &[]).map(drop)), @"unknown key `baseline` at x.toml:42:2: the recipe is one of `limbeck run`: use that command");
+        insta::assert_snapshot!(says(parse::<Config>(classifier, "x.toml", &[]).map(drop)), @"unknown key `train` at x.toml:1:2: the recipe is one of `limbeck train classifier`: use that command");
+        insta::assert_snapshot!(says(parse::<Config>(&generator, "x.toml", &[]).map(drop)), @"unknown key `train` at x.toml:1:2: the recipe is one of `limbeck train generator`: use that command");
+        insta::assert_snapshot!(says(parse::<GeneratorRecipe>(classifier, "x.toml", &[]).map(drop)), @"unknown key `network` at x.toml:3:1: the recipe is one of `limbeck train classifier`: use that command");
+        insta::assert_snapshot!(says(parse::<ClassifierRecipe>(&generator, "x.toml", &[]).map(drop)), @"unknown key `model` at x.toml:3:1: the recipe is one of `limbeck train generator`: use that command");
+        let misspelt = classifier.replace("epochs", "epoch");
+        insta::assert_snapshot!(says(parse::<ClassifierRecipe>(&misspelt, "x.toml", &[]).map(drop)), @"unknown key `epoch` at x.toml:4:1: did you mean `epochs`?");
     }
 }

@@ -46,7 +46,7 @@ pub fn known(plan: &Plan, pool: &Pool, progress: &Progress) -> Result<Known> {
 
 /// Logits and the column `student.features`.
 fn ask_student(path: &Path, classes: usize, pool: &Pool, progress: &Progress) -> Result<(Vec<f32>, Column)> {
-    let student = Student::load(path, &Device::Cpu)?;
+    let student = Student::load(path, &Device::Cpu).context(format_args!("`{}`", path.display()))?;
     if student.classes() != classes {
         return Err(Error::input(format!(
             "it tells {} classes apart, `data.classes` is {classes}: name a student of these classes",

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
-use limbeck_models::Params;
 use limbeck_models::checkpoint::{self, Checkpoint, under};
 use limbeck_models::classifier::{self, Mode, Network, Noise, Output};
 use limbeck_models::optim::{Settings, Updater};
-use limbeck_models::weights;
+use limbeck_models::{Params, finite, weights};
 
 use super::normal::{self, Normal};
+use super::resume::Resume;
 use crate::hash::read_as_planned;
 use crate::plan::Input;
 use crate::seed::{Purpose, rng};
@@ -72,13 +72,7 @@ pub struct Learner {
 
 impl Learner {
     /// A network fresh from `seed` or from the weights that `spec` names, or as it was at the resume point `saved`.
-    pub fn start(
-        spec: Spec,
-        seed: u64,
-        settings: Settings,
-        saved: Option<&Checkpoint>,
-        device: &Device,
-    ) -> Result<Self> {
+    pub fn start(spec: Spec, seed: u64, settings: Settings, saved: Option<&Resume>, device: &Device) -> Result<Self> {
         Ok(Self::start_with(spec, seed, settings, saved, device, |_, _| Ok(()))?.0)
     }
 
@@ -88,14 +82,18 @@ impl Learner {
         spec: Spec,
         seed: u64,
         settings: Settings,
-        saved: Option<&Checkpoint>,
+        saved: Option<&Resume>,
         device: &Device,
         beside: impl FnOnce(usize, &Params) -> Result<T>,
     ) -> Result<(Self, T)> {
         let params = match (saved, &spec.start) {
-            (Some(file), _) => Params::resume(under(&file.tensors, PARAMETERS), device),
+            (Some(saved), _) => Params::resume(under(&saved.file.tensors, PARAMETERS), device),
             (None, Some(start)) => Params::resume(start.read()?.tensors, device),
             (None, None) => Params::from_seed(seed, device),
+        };
+        let blame = |why: Error| match saved {
+            Some(saved) => saved.unusable(why),
+            None => why,
         };
         let network = classifier::build(&spec.network, spec.classes, spec.channels, spec.size, &params);
         let network = match (saved, &spec.start) {
@@ -104,14 +102,14 @@ impl Learner {
                 uses_all(&spec.network, &params).context(start.path.display())?;
                 network
             }
-            _ => network?,
+            _ => network.map_err(|why| blame(why.into()))?,
         };
         let blank = Tensor::zeros((1, spec.channels, spec.size, spec.size), DType::F32, device)?;
-        let beside =
-            beside(network.forward(&blank, Mode::Evaluation)?.features.dim(1)?, &beside_of(saved, seed, &params))?;
+        let width = network.forward(&blank, Mode::Evaluation)?.features.dim(1)?;
+        let beside = beside(width, &beside_of(saved, seed, &params)).map_err(blame)?;
         let mut updater = Updater::new(settings, params.parameters(), params.buffers())?;
-        if let Some(file) = saved {
-            updater.restore(&under(&file.tensors, OPTIMIZER))?;
+        if let Some(saved) = saved {
+            updater.restore(&under(&saved.file.tensors, OPTIMIZER)).map_err(|why| blame(why.into()))?;
         }
         Ok((Self { spec, params, network, updater, device: device.clone() }, beside))
     }
@@ -131,7 +129,7 @@ impl Learner {
     pub fn learn(&mut self, loss: &Tensor, lr: f64) -> Result<f64> {
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
-            return Err(Error::failed(format!("the loss is {value}: lower the learning rate")));
+            return Err(Error::diverged(format!("the loss is {value}")));
         }
         self.updater.step(loss.backward()?, lr)?;
         Ok(value)
@@ -162,16 +160,19 @@ impl Learner {
         tensors
     }
 
-    /// The resume point: parameters, running statistics and the optimiser's state, by name.
+    /// The resume point: parameters, running statistics and the optimiser's state, by name. Fails where one is not finite.
     pub fn save(&self) -> Result<BTreeMap<String, Tensor>> {
         let parts = [(PARAMETERS, self.params.state()), (OPTIMIZER, self.updater.state()?)];
         let prefixed = |(prefix, part): (&'static str, BTreeMap<String, Tensor>)| {
             part.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
         };
-        Ok(parts.into_iter().flat_map(prefixed).collect())
+        let tensors = parts.into_iter().flat_map(prefixed).collect();
+        require_finite(&tensors)?;
+        Ok(tensors)
     }
 
-    /// The finished network as the bytes of a safetensors file that says how to build it again.
+    /// The finished network as the bytes of a safetensors file that says how to build it again. Fails where a weight is not
+    /// finite.
     pub fn export(&self) -> Result<Vec<u8>> {
         let Spec { network, classes, channels, size, normal, .. } = &self.spec;
         let entries = [
@@ -183,12 +184,14 @@ impl Learner {
             ("std", normal::to_json(&normal.std)),
         ];
         let metadata = entries.map(|(key, value)| (key.to_owned(), value)).into();
-        Ok(checkpoint::to_bytes(&self.finished(), &metadata)?)
+        let tensors = self.finished();
+        require_finite(&tensors)?;
+        Ok(checkpoint::to_bytes(&tensors, &metadata)?)
     }
 }
 
 /// The place for what is learnt along with a network: in a resume point, or fresh.
-fn beside_of(saved: Option<&Checkpoint>, seed: u64, params: &Params) -> Params {
+fn beside_of(saved: Option<&Resume>, seed: u64, params: &Params) -> Params {
     match saved {
         Some(_) => params.at(BESIDE),
         None => params.fresh(seed).at(BESIDE),
@@ -207,18 +210,12 @@ fn uses_all(network: &str, params: &Params) -> Result<()> {
     }
 }
 
-/// A whole number that [`Learner::save`]'s caller put into the metadata.
-pub fn number(file: &Checkpoint, key: &str) -> Result<u64> {
-    let missing = || Error::failed(format!("the resume point has no number `{key}`: delete it to start again"));
-    file.entry(key).and_then(|text| text.parse().ok()).ok_or_else(missing)
-}
-
-/// The resume point at `path`, if there is one.
-pub fn saved(path: &std::path::Path) -> Result<Option<Checkpoint>> {
-    if !path.exists() {
-        return Ok(None);
+/// Fails on weights that are not finite, which nobody could go on from: a ReLU behind them may have hidden it so far.
+pub fn require_finite(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    match finite::first_in(tensors)? {
+        None => Ok(()),
+        Some((name, value)) => Err(Error::diverged(format!("there is {value} in `{name}`"))),
     }
-    checkpoint::load(path).map(Some).context("can't resume")
 }
 
 #[cfg(test)]
@@ -256,6 +253,20 @@ mod tests {
         let found = learner.finished()["bn1.running_var"].to_vec1::<f32>().unwrap();
         assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-6), "{found:?}, {expected:?}");
         assert_ne!(found, running(&learner));
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_neither_kept_nor_finished() {
+        let mut learner = start("mlp", 3, 1, None).unwrap();
+        learner.save().unwrap();
+        let image = Tensor::ones((1, 1, 8, 8), DType::F32, &Device::Cpu).unwrap();
+        let loss = learner.train(&image, 1, 0).unwrap().logits.sqr().unwrap().mean_all().unwrap();
+        learner.learn(&loss, f64::INFINITY).unwrap();
+        for refused in [learner.export().map(drop), learner.save().map(drop)] {
+            let message = refused.unwrap_err().to_string();
+            assert!(message.starts_with("there is ") && message.contains("in `"), "{message}");
+            assert!(message.contains("the training diverged: lower `optimizer.lr`"), "{message}");
+        }
     }
 
     #[test]

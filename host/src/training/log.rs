@@ -102,8 +102,8 @@ impl Running {
     }
 
     /// What [`Self::save`] gave.
-    pub fn restore(name: &str, file: &limbeck_models::checkpoint::Checkpoint) -> Result<Self> {
-        let number = |part| super::learner::number(file, &format!("{name}-{part}"));
+    pub fn restore(name: &str, saved: &super::Resume) -> Result<Self> {
+        let number = |part| saved.number(&format!("{name}-{part}"));
         Ok(Self { sum: f64::from_bits(number("sum")?), count: number("count")? })
     }
 }

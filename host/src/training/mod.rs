@@ -7,6 +7,7 @@ pub mod learner;
 pub mod log;
 pub mod mix;
 pub mod normal;
+pub mod resume;
 pub mod try_out;
 
 pub use augment::{Augment, Augmented, Images};
@@ -15,6 +16,7 @@ pub use learner::{Learner, Spec};
 pub use log::{Log, Running};
 pub use mix::Mix;
 pub use normal::Normal;
+pub use resume::Resume;
 pub use try_out::try_out;
 
 /// Threads that vary images ahead of a training's steps, where nobody says how many.

@@ -48,6 +48,17 @@ impl Weights {
         self.folder.path().join("weights.safetensors")
     }
 
+    /// Puts a NaN into a tensor.
+    fn spoil(&self, name: &str) {
+        let mut file = checkpoint::load(&self.path()).unwrap();
+        let tensor = file.tensors.get_mut(name).unwrap();
+        let mut values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        *values.last_mut().unwrap() = f32::NAN;
+        *tensor = Tensor::from_vec(values, tensor.shape(), &Device::Cpu).unwrap();
+        let entries = serde_json::from_str(&file.metadata[checkpoint::METADATA_KEY]).unwrap();
+        std::fs::write(self.path(), checkpoint::to_bytes(&file.tensors, &entries).unwrap()).unwrap();
+    }
+
     /// What the network itself says on the images' device, without any plugin.
     fn directly(&self, images: &Tensor) -> Grades {
         let params = Params::frozen(checkpoint::load(&self.path()).unwrap().tensors, DType::F32, images.device());
@@ -188,6 +199,10 @@ fn the_c_teacher_refuses_other_weights() {
     let weights = Weights::new("lenet5");
     let message = c_plugin(&weights).err().unwrap().to_string();
     assert!(message.contains("the layers don't fit each other or square grey images"), "{message}");
+    let spoilt = Weights::new("mlp");
+    spoilt.spoil("fc2.weight");
+    let message = c_plugin(&spoilt).err().unwrap().to_string();
+    assert!(message.contains("weights.safetensors` holds NaN or an infinity in `fc2.weight`"), "{message}");
     let bytes = std::fs::read(weights.path()).unwrap();
     for length in [0, 4, 8, 100] {
         std::fs::write(weights.path(), &bytes[..length]).unwrap();
@@ -213,6 +228,8 @@ fn the_candle_teacher_says_what_is_wrong_with_weights_or_config() {
     refused(&with(json!({"classes": 7})), "has shape [10, 64], the network needs [7, 64]");
     refused(&with(json!({"colour": true})), "unknown field `colour`");
     refused(&PluginPlan { weights: Some("/absent".into()), ..bare.clone() }, "`/absent`: No such file");
+    weights.spoil("layer1.0.bn1.running_var");
+    refused(&with(json!({})), "weights.safetensors` holds NaN in tensor `layer1.0.bn1.running_var`: it is damaged");
     std::fs::write(weights.path(), "{}").unwrap();
     refused(&with(json!({})), "is not a readable safetensors file");
 }

@@ -42,7 +42,10 @@ fn plugins_under_another_hash() {
 
 /// The bytes of a generator's file whose one tensor has this shape.
 fn generator(config: &str, shape: (usize, usize)) -> Vec<u8> {
-    let tensor = Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("a small tensor");
+    generator_of(config, Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("a small tensor"))
+}
+
+fn generator_of(config: &str, tensor: Tensor) -> Vec<u8> {
     let entries = [("network", "dit"), ("config", config)];
     let metadata = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let tensors = BTreeMap::from([("x_embedder.proj.weight".to_owned(), tensor)]);
@@ -62,6 +65,8 @@ fn generators_that_are_none() {
     insta::assert_snapshot!(with(b"\x02\0\0\0\0\0\0\0{}"), @"exit 2: error: `[dir]/dit.safetensors` is not a generator: name a file that `limbeck train generator` wrote");
     insta::assert_snapshot!(with(&whole), @"exit 2: error: [dir]/dit.safetensors: tensor `x_embedder.proj.weight` has shape [16, 3], the network needs [16, 1, 4, 4]: the checkpoint is of another architecture, or of other classes, channels or image size");
     insta::assert_snapshot!(with(&whole[..whole.len() - 1]), @"exit 2: error: `[dir]/dit.safetensors` is not a readable safetensors file: incomplete metadata, file not fully covered");
+    let infinite = Tensor::full(f32::INFINITY, (16, 1, 4, 4), &Device::Cpu).expect("a small tensor");
+    insta::assert_snapshot!(with(&generator_of(&config, infinite)), @"exit 2: error: `[dir]/dit.safetensors` holds inf in tensor `x_embedder.proj.weight`: it is damaged, or of a training that diverged: name another file");
     insta::assert_snapshot!(with(&generator("{}", (1, 1))), @"exit 2: error: `[dir]/dit.safetensors` describes its network wrongly in its entry `config` (missing field `model` at line 1 column 2): train it again");
 }
 

@@ -66,8 +66,8 @@ fn no_toml() {
 #[test]
 fn the_recipe_of_another_command() {
     let place = Place::new();
-    insta::assert_snapshot!(place.refused(&["train", "classifier", "recipe.toml", "--out", "out"]), @"exit 2: error: unknown key `distill` at recipe.toml:24:2: the keys known here are train, data");
-    insta::assert_snapshot!(place.refused(&["train", "generator", "recipe.toml", "--out", "out"]), @"exit 2: error: unknown key `distill` at recipe.toml:24:2: the keys known here are train, data");
+    insta::assert_snapshot!(place.refused(&["train", "classifier", "recipe.toml", "--out", "out"]), @"exit 2: error: unknown key `distill` at recipe.toml:24:2: the recipe is one of `limbeck run`: use that command");
+    insta::assert_snapshot!(place.refused(&["train", "generator", "recipe.toml", "--out", "out"]), @"exit 2: error: unknown key `distill` at recipe.toml:24:2: the recipe is one of `limbeck run`: use that command");
 }
 
 #[test]

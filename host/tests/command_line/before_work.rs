@@ -1,6 +1,10 @@
 //! What is known before any work is said before any work: nothing is left behind.
 
+use std::collections::BTreeMap;
 use std::process::Command;
+
+use candle_core::{Device, Tensor};
+use limbeck_models::checkpoint;
 
 use crate::bad_files::untrained_generator;
 use crate::support::Place;
@@ -23,6 +27,10 @@ fn students() {
     insta::assert_snapshot!(set("distill.student=resnet19"), @"exit 2: error: `distill.student` in `--set distill.student=resnet19`: there is no network `resnet19`, did you mean `resnet18`? There are mlp, lenet5, lenet5-half, resnet8, resnet8-half, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet8x4, resnet32x4, cifar-resnet18, cifar-resnet34, cifar-resnet50, wrn-16-1, wrn-16-2, wrn-40-1, wrn-40-2, cifar-vgg8, cifar-vgg11, cifar-vgg13, cifar-vgg16, cifar-vgg19, resnet18, resnet34, resnet50, resnet101, wide_resnet50_2, vgg11, vgg13, vgg16, vgg19, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn, mobilenet_v2, shufflenet_v2_x1_0, efficientnet_b0, vit_b_16, convnext_tiny");
     insta::assert_snapshot!(set("distill.student=vit_b_16"), @"exit 2: error: `distill.student` in `--set distill.student=vit_b_16`: vit_b_16 takes images of a multiple of 16 px, not 28");
     insta::assert_snapshot!(set("distill.start=dit.safetensors"), @"exit 2: error: `distill.start` in `--set distill.start=dit.safetensors`: [dir]/dit.safetensors: the checkpoint has no tensor `conv1.bias`: it is incomplete, or of another architecture");
+    let spoilt = Tensor::new(&[0.0, f32::NAN], &Device::Cpu).expect("a small tensor");
+    let spoilt = BTreeMap::from([("conv1.bias".to_owned(), spoilt)]);
+    place.put("spoilt.safetensors", checkpoint::to_bytes(&spoilt, &BTreeMap::new()).expect("a small file"));
+    insta::assert_snapshot!(set("distill.start=spoilt.safetensors"), @"exit 2: error: `distill.start` in `--set distill.start=spoilt.safetensors`: `[dir]/spoilt.safetensors` holds NaN in tensor `conv1.bias`: it is damaged, or of a training that diverged: name another file");
     insta::assert_snapshot!(set("distill.start=test-images"), @"exit 2: error: `distill.start` in `--set distill.start=test-images`: `[dir]/test-images` is not a readable safetensors file: header too large");
 }
 
@@ -135,4 +143,15 @@ fn data_that_cannot_be_written() {
     insta::assert_snapshot!(told("doctor"), @"exit 1: error: can't write to stdout: No space left on device (os error 28)");
     insta::assert_snapshot!(told("--help"), @"exit 1: error: can't write: No space left on device (os error 28)");
     insta::assert_snapshot!(told("--version"), @"exit 1: error: can't write: No space left on device (os error 28)");
+}
+
+/// A process that is killed while it tries the directory leaves nothing in it. (The limit on the size of files kills it there.)
+#[test]
+#[cfg(unix)]
+fn a_kill_while_the_directory_is_tried() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("out")).expect("a folder");
+    let script = r#"ulimit -c 0; ulimit -f 20; exec "$0" run recipe.toml --out out"#;
+    let told = place.refused_by(Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_limbeck")]));
+    assert_eq!(told, "exit -1: ");
 }

@@ -1,5 +1,6 @@
 //! The program from recipe to report on the committed weights, as a user runs it: swapped parts, and kills at any moment.
 
+mod damage;
 mod generator;
 mod guide;
 mod interrupt;
