@@ -28,7 +28,8 @@ const LINE: usize = 64;
 const LONG: usize = 4096;
 
 /// The system's allocator, but memory of a page or more begins with a cache line: a vector of 64 bytes that lies across two
-/// lines takes twice the time (measured: convolutions are 8 % faster). For `#[global_allocator]` of programs that compute.
+/// lines takes twice the time (measured: convolutions are 8 % faster). For `#[global_allocator]` of programs and
+/// of dynamic libraries that compute: a library's memory does not come from its program's allocator.
 pub struct Aligned;
 
 /// `layout` as the system is asked for it.
