@@ -110,6 +110,7 @@ fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> String {
 fn between_backticks(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }
+
 /// `did you mean …?` for a near miss and for the same name `elsewhere`, otherwise all that is known.
 fn suggestion(typed: &str, known: &[&str], what: &str, elsewhere: Vec<String>) -> String {
     let near = meant(typed, known.iter().copied());
