@@ -10,9 +10,9 @@ use limbeck_backend::dlpack::DLDataType;
 use limbeck_backend::{Description, Threads};
 
 use super::exchange::{Inputs, Outputs, Place};
-use super::exit;
 use super::services::{Lent, Services};
 use super::table::{self, Table};
+use super::watch;
 use crate::{Error, Result};
 
 /// What an instance is made of, and where it will work.
@@ -146,7 +146,7 @@ impl Handle {
         let lent = Lent::new(services, plugin_dir, Place::of(device)?.device())?;
         let config = config.to_string();
         let created = gate.enter(|| {
-            exit::within(shown, "create", || {
+            watch::within(shown, "create", || {
                 let mut raw = std::ptr::null_mut();
                 // SAFETY: host and string outlive the call, the host the instance too; `raw` is writable.
                 match unsafe { (table.create)(lent.host(), Str::borrow(&config), &mut raw) } {
@@ -183,7 +183,7 @@ impl Handle {
         let outcome = self.gate.enter(|| {
             // Rust would capture the bare pointer otherwise, which may not go to another thread.
             let Pointer(raw) = { self }.raw;
-            exit::within(self.shown, function, || match call(&self.table, raw) {
+            watch::within(self.shown, function, || match call(&self.table, raw) {
                 abi::OK => Ok(()),
                 code => Err(reason(&self.table, raw, code)),
             })
@@ -197,7 +197,7 @@ impl Drop for Handle {
         self.gate.enter(|| {
             let Pointer(raw) = { &*self }.raw;
             // SAFETY: a live instance, and this is its last use.
-            exit::within(self.shown, "destroy", || unsafe { (self.table.destroy)(raw) });
+            watch::within(self.shown, "destroy", || unsafe { (self.table.destroy)(raw) });
         });
     }
 }

@@ -9,7 +9,6 @@ mod cuda;
 mod denoiser;
 mod ensemble;
 mod exchange;
-mod exit;
 mod instance;
 mod kind;
 mod library;
@@ -18,6 +17,7 @@ mod plugin;
 mod selftest;
 mod services;
 mod table;
+mod watch;
 
 use std::path::Path;
 
@@ -27,12 +27,12 @@ use serde::Serialize;
 
 pub use self::denoiser::{Denoised, Denoiser, DenoiserInfo};
 use self::ensemble::Ensemble;
-pub use self::exit::{ExitWatch, watch_exit};
 use self::library::PluginFile;
 pub use self::listing::{Listed, list};
 use self::plugin::Plugin;
 pub use self::selftest::{Finding, SelfTest, Speed, Told, Verdict, self_test};
 pub use self::services::{Log, Services};
+pub use self::watch::{PluginWatch, watch_plugins};
 use crate::plan::{Combine, PluginPlan, TeachersPlan};
 use crate::progress::Progress;
 use crate::words::image_shape;

@@ -7,11 +7,11 @@ use limbeck_backend::{Backend, Manifest, Threads, abi, table_of};
 
 use super::classifier::PluginClassifier;
 use super::denoiser::PluginDenoiser;
-use super::exit;
 use super::instance::{Instance, Setup};
 use super::library::PluginFile;
 use super::services::Services;
 use super::table::{self, Table};
+use super::watch;
 use super::{Classifier, Denoiser, Inspection};
 use crate::plan::PluginPlan;
 use crate::{Error, Result};
@@ -28,10 +28,10 @@ pub(super) struct Plugin {
 impl Plugin {
     /// Loads the library and checks its table.
     pub(super) fn open(file: &PluginFile) -> Result<Self> {
-        let shown = exit::opened(&file.path().display().to_string());
-        let query = table::query_function(exit::within(shown, "dlopen", || file.load())?, shown)?;
+        let shown = watch::opened(&file.path().display().to_string());
+        let query = table::query_function(watch::within(shown, "dlopen", || file.load())?, shown)?;
         // SAFETY: the function has the name that the header reserves for plugins, and its library is never unloaded.
-        let table = exit::within(shown, abi::QUERY_SYMBOL, || unsafe { Table::negotiate(query, shown) })?;
+        let table = watch::within(shown, abi::QUERY_SYMBOL, || unsafe { Table::negotiate(query, shown) })?;
         let folder = file.path().parent().unwrap_or(Path::new("/")).into();
         Ok(Self { shown, sha256: file.sha256().into(), folder, table })
     }

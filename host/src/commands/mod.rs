@@ -12,7 +12,7 @@ mod preflight;
 mod run;
 mod train;
 
-use limbeck::backend::watch_exit;
+use limbeck::backend::watch_plugins;
 use limbeck::progress::{Mode, Progress};
 use limbeck::{Result, interrupt};
 
@@ -20,7 +20,7 @@ use crate::cli::{Cli, Command, Stage};
 
 pub fn dispatch(cli: Cli) -> Result<()> {
     let progress = Progress::new(Mode::detect(cli.quiet));
-    let _watch = watch_exit(&progress);
+    let _watch = watch_plugins(&progress);
     carry_out(cli.command, &progress)?;
     progress.written()
 }

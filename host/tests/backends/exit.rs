@@ -1,12 +1,8 @@
 //! Plugins that end the program. By `exit(0)` it would end with the exit code of success and without a word.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
-use crate::support::{Hostile, root};
-
-fn limbeck(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_limbeck")).args(arguments).current_dir(root()).output().expect("limbeck starts")
-}
+use crate::support::{Hostile, limbeck};
 
 /// It ended with 1, and this one line on stderr, behind what else was said.
 #[track_caller]

@@ -69,6 +69,24 @@ fn gradients_agree_on(device: &Device) {
     }
 }
 
+/// The plugin takes large batches in pieces.
+#[test]
+fn a_large_batch_has_the_gradients_of_its_images() {
+    const MANY: usize = 4100;
+    let weights = Weights::new("mlp");
+    let teacher = linked(&weights, &Device::Cpu);
+    let directions: Vec<f32> = (0..MANY * 10).map(|at| (at * 29 % 17) as f32 / 8.0 - 1.0).collect();
+    let d = Tensor::from_vec(directions, (MANY, 10), &Device::Cpu).unwrap();
+    let x = images(MANY);
+    let all = teacher.image_gradient(&x, &d).unwrap();
+    assert_eq!(all.dims(), x.dims());
+    for start in (0..MANY).step_by(1000).chain([MANY - 10]) {
+        let some = |of: &Tensor| of.narrow(0, start, 10).unwrap();
+        let apart = (some(&all) - teacher.image_gradient(&some(&x), &some(&d)).unwrap()).unwrap().abs().unwrap();
+        assert!(flat(&apart).into_iter().fold(0.0, f32::max) < 1e-5, "image {start}");
+    }
+}
+
 #[test]
 fn they_go_back_through_a_resize() {
     let weights = Weights::new("resnet8");

@@ -1,6 +1,7 @@
 /* A plugin that grades every 1x2x2 image [VALUE, 0, 0]. The tests replace the body of each function by -D. */
 #include <limbeck_backend.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 //! Plugins, well-meant and hostile, opened as a recipe would open them. Needs a C compiler `cc`.
 
+mod crash;
 mod documents;
 mod ensemble;
 mod exit;

@@ -1,7 +1,7 @@
 //! Building plugins and opening them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use candle_core::{Device, Tensor};
 use limbeck::Error;
@@ -76,4 +76,9 @@ pub fn images(rows: usize) -> Tensor {
 
 pub fn logits(teacher: &dyn Classifier, images: &Tensor) -> Result<Vec<Vec<f32>>, Error> {
     Ok(teacher.classify(images)?.logits.to_vec2().unwrap())
+}
+
+/// The program, run in the root of the repository.
+pub fn limbeck(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_limbeck")).args(arguments).current_dir(root()).output().expect("limbeck starts")
 }

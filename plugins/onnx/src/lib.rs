@@ -192,8 +192,9 @@ fn open(runtime: &'static Runtime, model: &[u8], config: &Config, threads: usize
         }
         match cuda {
             Some(device) => Error::new(format!(
-                "ONNX Runtime {version} can't run it on GPU {device}: {failure} (`provider = \"cuda\"` needs the library of \
-                 `pip install onnxruntime-gpu` with the CUDA it was built for; set `runtime` to it, or `provider = \"cpu\"`)"
+                "ONNX Runtime {version} can't run it on GPU {device}: {failure} (`provider = \"cuda\"` needs NVIDIA's \
+                 driver, and the library of `pip install onnxruntime-gpu` with the CUDA it was built for; set `runtime` to it, \
+                 or `provider = \"cpu\"`)"
             )),
             None => Error::new(format!("ONNX Runtime {version} can't run it: {failure}")),
         }

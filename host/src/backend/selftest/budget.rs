@@ -4,20 +4,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use candle_core::Tensor;
 use limbeck_backend::Threads;
 
 use super::load::{LONG, LONGEST};
 use super::probe::ROWS;
-use super::{Finding, Subject, Verdict};
+use super::{Finding, Instance, Subject, Verdict};
+
 use crate::Result;
 
 pub(super) const BUDGET: &str = "the thread budget";
 
 /// The processor's time by which a share of it can be told.
-const ENOUGH_TICKS: f64 = 10.0;
-/// The clock of a process's own time, as Linux shows it (`USER_HZ`), ticks a hundred times a second on all processors but Alpha
-/// and Itanium, whatever the kernel's own clock does.
-const TICK: f64 = 0.01;
+const ENOUGH: Duration = Duration::from_millis(100);
+/// The processor's time that one call takes at least, if [`MOST`] rows are enough for it. Between two calls the host's thread and
+/// the plugin's are both at work for a moment, which is long where each has to wait for a processor.
+const CALL: Duration = Duration::from_millis(50);
+/// With more rows the host's own work, on one thread, would hide what the plugin does.
+const MOST: usize = 128 * ROWS;
 /// How often it is looked who works.
 const PERIOD: Duration = Duration::from_millis(3);
 /// And how often at least, for a mean that means something.
@@ -27,28 +31,27 @@ const ONE: f64 = 1.25;
 
 /// With one thread allowed, no more than one may be at work or wait for a processor.
 pub(super) fn budget(subject: &Subject<'_>) -> Result<Finding> {
-    if process_seconds().is_none() {
+    if process_time().is_none() {
         return Ok(subject.passed(BUDGET, "not measured: this system does not tell a process its own time"));
     }
     let modest = (subject.make)(1)?;
-    let inputs = subject.probe.inputs(&(0..ROWS).collect::<Vec<_>>())?;
-    subject.probe.ask(&modest, &inputs)?;
+    let inputs = enough(subject, &modest)?;
     // Calls of a `single` plugin are made on a thread of its own, to which the asking one hands them over.
     let asking = (subject.plugin.manifest().threads == Threads::Single).then(own_thread).flatten();
-    let (started, before) = (Instant::now(), process_seconds().unwrap_or_default());
-    let spent = || process_seconds().unwrap_or_default() - before;
+    let (started, before) = (Instant::now(), process_time().unwrap_or_default());
+    let spent = || process_time().unwrap_or_default().saturating_sub(before);
     let (outcome, wanted) = while_watched(asking, || {
         // A plugin may wait for others to compute: then its own time is short of what can be told.
-        while started.elapsed() < LONG || (spent() < ENOUGH_TICKS * TICK && started.elapsed() < LONGEST) {
+        while started.elapsed() < LONG || (spent() < ENOUGH && started.elapsed() < LONGEST) {
             subject.probe.ask(&modest, &inputs)?;
         }
         Result::Ok(())
     });
     outcome?;
-    let (wall, spent) = (started.elapsed().as_secs_f64(), spent());
-    let (verdict, found) = judge(wanted, spent / wall, (spent - 2.0 * TICK) / wall);
+    let (wall, spent) = (started.elapsed(), spent());
+    let (verdict, found) = judge(wanted, spent.as_secs_f64() / wall.as_secs_f64());
     Ok(match verdict {
-        Verdict::Passed if spent < ENOUGH_TICKS * TICK => {
+        Verdict::Passed if spent < ENOUGH => {
             subject.passed(BUDGET, "not measured: it took too little of the processor's time")
         }
         Verdict::Passed => subject.passed(BUDGET, found),
@@ -61,13 +64,31 @@ pub(super) fn budget(subject: &Subject<'_>) -> Result<Finding> {
     })
 }
 
-/// From how many threads `wanted` a processor on average, where that was seen, and how many processors they got, at most and for
-/// certain. What they got says little where others took the processors.
-fn judge(wanted: Option<f64>, got: f64, certain: f64) -> (Verdict, String) {
+/// Inputs for calls that are long enough, as far as the plugin takes that many rows.
+fn enough(subject: &Subject<'_>, instance: &Instance) -> Result<Vec<Tensor>> {
+    let inputs = |rows: usize| subject.probe.inputs(&(0..rows).collect::<Vec<_>>());
+    let mut found = inputs(ROWS)?;
+    subject.probe.ask(instance, &found)?;
+    for rows in (1..).map(|doubled| ROWS << doubled).take_while(|rows| *rows <= MOST) {
+        let (started, before) = (Instant::now(), process_time().unwrap_or_default());
+        subject.probe.ask(instance, &found)?;
+        let spent = process_time().unwrap_or_default().saturating_sub(before);
+        let more = inputs(rows)?;
+        if spent >= CALL || started.elapsed() >= LONG || subject.probe.ask(instance, &more).is_err() {
+            break;
+        }
+        found = more;
+    }
+    Ok(found)
+}
+
+/// From how many threads `wanted` a processor on average, where that was seen, and how many processors they got. What they got
+/// says little where others took the processors.
+fn judge(wanted: Option<f64>, got: f64) -> (Verdict, String) {
     let busy = wanted.map_or(got, |wanted| wanted.max(got));
     let shown = format!("{busy:.1} threads busy where 1 is allowed");
     match wanted {
-        _ if certain > ONE || wanted.is_some_and(|wanted| wanted > ONE) => (Verdict::Failed, shown),
+        _ if busy > ONE => (Verdict::Failed, shown),
         None if got < 0.75 => (Verdict::Remark, format!("can't tell: the machine is busy ({shown})")),
         _ => (Verdict::Passed, shown),
     }
@@ -110,12 +131,14 @@ fn own_thread() -> Option<String> {
     Some(link.file_name()?.to_str()?.to_owned())
 }
 
-/// The time that all threads of this process have worked, in seconds. `None` where the system does not tell.
-fn process_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
-    Some((ticks(11)? + ticks(12)?) as f64 * TICK)
+/// The time that all threads of this process have worked, those that have ended too. `None` where the system does not tell.
+pub(super) fn process_time() -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the struct is writable.
+    if unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) } != 0 {
+        return None;
+    }
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -124,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_busy_machine_hides_nothing() {
-        let verdict = |wanted, got| judge(wanted, got, got).0;
+        let verdict = |wanted, got| judge(wanted, got).0;
         assert_eq!(verdict(Some(1.0), 0.3), Verdict::Passed, "one thread that had to wait");
         assert_eq!(verdict(Some(3.7), 0.3), Verdict::Failed, "four that had to wait");
         assert_eq!(verdict(Some(1.0), 1.9), Verdict::Failed, "seen too seldom");

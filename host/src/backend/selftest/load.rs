@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
-use super::budget::{BUDGET, budget};
+use super::budget::{BUDGET, budget, process_time};
 use super::cases::{ROUNDING, TOLERABLE};
 use super::probe::{Answers, ROWS};
 use super::{Finding, Speed, Subject, Told};
@@ -22,10 +22,12 @@ pub(super) const LONG: Duration = Duration::from_millis(250);
 pub(super) const LONGEST: Duration = Duration::from_secs(4);
 /// A batch that would take longer a call is left out.
 const LONGEST_CALL: f64 = 4.0;
-/// So many threads ask at once, for so long, and so many times each at least.
+/// So many threads ask at once, and so many times each at least.
 const ASKING: usize = 4;
-const TOGETHER: Duration = Duration::from_millis(200);
 const FEWEST_CALLS: u64 = 3;
+/// Until they have worked so long, on however many processors others leave them, or have had so much time.
+const TOGETHER: Duration = Duration::from_millis(800);
+const TOGETHER_AT_MOST: Duration = Duration::from_secs(1);
 
 pub(super) fn under_load(subject: &Subject<'_>) -> Vec<Finding> {
     vec![subject.try_out(THREADS, threads), subject.try_out(INSTANCES, instances), subject.try_out(BUDGET, budget)]
@@ -55,7 +57,11 @@ fn threads(subject: &Subject<'_>) -> Result<Finding> {
         let ask = &ask;
         let threads: Vec<_> = (0..ASKING).map(|first| scope.spawn(move || ask(first))).collect();
         begin.wait();
-        std::thread::sleep(TOGETHER);
+        let (started, before) = (Instant::now(), process_time().unwrap_or_default());
+        let worked = || process_time().unwrap_or_default().saturating_sub(before);
+        while worked() < TOGETHER && started.elapsed() < TOGETHER_AT_MOST {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         over.store(true, Ordering::Relaxed);
         threads.into_iter().map(joined).collect::<Result<_>>()
     })?;

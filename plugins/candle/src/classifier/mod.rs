@@ -18,6 +18,10 @@ use self::settings::{Config, Settings};
 use crate::place::{self, Place, Turn};
 use crate::shown;
 
+/// As many values of prepared images `vjp` takes at once, 16 images of 3 × 256 × 256: each layer's output is kept until
+/// the gradient comes back to it, and more at once is no faster.
+const PIECE: usize = 16 * 3 * 256 * 256;
+
 /// One network with its weights.
 pub struct CandleClassifier {
     network: Box<dyn Network>,
@@ -97,6 +101,15 @@ impl CandleClassifier {
         };
         prepared.map_err(shown)
     }
+
+    /// The gradient of `⟨logits, direction⟩` for prepared images.
+    fn gradient(&self, prepared: &Tensor, direction: &Tensor) -> limbeck_models::Result<Tensor> {
+        let prepared = Var::from_tensor(prepared)?;
+        let logits = self.network.forward(&prepared, Mode::Evaluation)?.logits;
+        let gradients = (logits * direction)?.sum_all()?.backward()?;
+        // A network that ignores its images has no gradient for them.
+        Ok(gradients.get(&prepared).map_or_else(|| prepared.zeros_like(), |found| Ok(found.clone()))?)
+    }
 }
 
 impl Classifier for CandleClassifier {
@@ -120,13 +133,16 @@ impl Differentiable for CandleClassifier {
         let turn = self.place.begin(exec)?;
         let (prepared, direction) = (self.prepared(&turn, images)?, turn.read(d_logits)?);
         let images = turn.read(images)?;
+        let Settings { channels, size, .. } = self.settings;
+        let step = (PIECE / (channels * size * size)).max(1);
         let gradient = self.place.work(|| {
-            let prepared = Var::from_tensor(&prepared)?;
-            let logits = self.network.forward(&prepared, Mode::Evaluation)?.logits;
-            let gradients = (logits * direction)?.sum_all()?.backward()?;
-            // A network that ignores its images has no gradient for them.
-            let gradient = gradients.get(&prepared).map_or_else(|| prepared.zeros_like(), |found| Ok(found.clone()))?;
-            limbeck_models::Result::Ok(self.prepare.back(&images, &gradient)?)
+            let starts = (0..prepared.dim(0)?).step_by(step);
+            let pieces = starts.map(|start| {
+                let piece = |of: &Tensor| of.narrow(0, start, step.min(of.dim(0)? - start));
+                let gradient = self.gradient(&piece(&prepared)?, &piece(&direction)?)?;
+                limbeck_models::Result::Ok(self.prepare.back(&piece(&images)?, &gradient)?)
+            });
+            limbeck_models::Result::Ok(Tensor::cat(&pieces.collect::<limbeck_models::Result<Vec<_>>>()?, 0)?)
         });
         turn.write(&gradient.map_err(shown)?, d_images)
     }

@@ -1,13 +1,12 @@
-//! A plugin that ends the program by `exit`: to a script that would look like success, with half of the work undone.
-//!
-//! The C library calls [`at_exit`] on the thread that ends the process. Whoever ends it of the host has dropped its
-//! [`ExitWatch`] before, or ends it by `_exit`, as `interrupt` does.
+//! Plugins that end the program: by `exit`, which would look like success to a script with half of the work undone, and
+//! by a crash, of which a shell says no more than "Segmentation fault". Both get a line that says which plugin it was.
+
+mod crash;
+mod exit;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, Once};
-
-use signal_hook::low_level;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::progress::Progress;
 
@@ -24,15 +23,20 @@ thread_local! {
 
 /// As long as this lives, a process that ends by `exit` ends with exit code 1 and a line on stderr that says which plugin did it.
 #[must_use = "dropped, it says that from now on the program itself may end"]
-pub struct ExitWatch(());
+pub struct PluginWatch(());
 
 /// Begins to watch, for `main`: the program ends after it has dropped what this gives. `progress` tells the line.
-pub fn watch_exit(progress: &Progress) -> ExitWatch {
+///
+/// From now on a crash says which plugin it happened in, too. To be called before the first policy is opened: the traps
+/// of a policy are wasmtime's, which hands on the others.
+pub fn watch_plugins(progress: &Progress) -> PluginWatch {
     *lock(&WATCH) = Some((progress.clone(), std::process::id()));
-    ExitWatch(())
+    exit::watch();
+    crash::watch();
+    PluginWatch(())
 }
 
-impl Drop for ExitWatch {
+impl Drop for PluginWatch {
     fn drop(&mut self) {
         *lock(&WATCH) = None;
     }
@@ -40,11 +44,6 @@ impl Drop for ExitWatch {
 
 /// What a plugin is called for as long as the process lives, as the plugin itself does. To be asked before it is loaded.
 pub(super) fn opened(plugin: &str) -> &'static str {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: the function is this program's, which is never unloaded. A C library without room for it watches nothing.
-        let _ = unsafe { libc::atexit(at_exit) };
-    });
     let mut opened = lock(&OPENED);
     if let Some(known) = opened.get(plugin) {
         return known;
@@ -60,24 +59,6 @@ pub(super) fn within<R>(plugin: &'static str, function: &'static str, call: impl
     let result = call();
     WITHIN.set(before);
     result
-}
-
-extern "C" fn at_exit() {
-    let Some((progress, process)) = lock(&WATCH).take() else { return };
-    if process != std::process::id() {
-        return;
-    }
-    let who = match WITHIN.get() {
-        Some((plugin, function)) => format!("plugin `{plugin}` called `exit` in `{function}`"),
-        None => {
-            let opened: Vec<String> = lock(&OPENED).iter().map(|plugin| format!("`{plugin}`")).collect();
-            format!("a thread of a plugin's own called `exit` (opened: {})", opened.join(", "))
-        }
-    };
-    progress.last_word(format_args!(
-        "error: {who}, which ends the whole program: return an error code instead (finished work is kept)"
-    ));
-    low_level::exit(1)
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
