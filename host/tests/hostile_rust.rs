@@ -112,3 +112,14 @@ fn state_is_saved_and_restored() {
     }
     assert_eq!(second.weigh(rows(), STEP).unwrap(), [4.0; 2], "a failed restore keeps the old state");
 }
+
+/// The program watches for crashes of plugins; a policy's trap is a signal as well, and wasmtime's.
+#[test]
+fn a_panic_is_no_crash_of_the_program() {
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_limbeck"));
+    let check = check.args(["policy", "check", "--config", "deed=panic"]).arg(component("hostile"));
+    let output = check.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("crashed in `weigh`: panicked at") && !stderr.contains("SIG"), "{stderr}");
+}

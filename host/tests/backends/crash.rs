@@ -35,11 +35,7 @@ fn wherever_a_plugin_crashes_it_is_named() {
         ("RUN", NULL, "run"),
         ("DESTROY", NULL, "destroy"),
     ] {
-        tells(
-            &check(&[(place, body)]),
-            libc::SIGSEGV,
-            &format!("crashed in `{function}` with SIGSEGV: it used memory"),
-        );
+        tells(&check(&[(place, body)]), libc::SIGSEGV, &format!("crashed in `{function}` with SIGSEGV: memory"));
     }
     let single = [("RUN", NULL), ("THREADS", r#""\"single\"""#)];
     tells(&check(&single), libc::SIGSEGV, "crashed in `run` with SIGSEGV");
@@ -47,21 +43,49 @@ fn wherever_a_plugin_crashes_it_is_named() {
 
 #[test]
 fn what_it_did_is_said() {
-    let deep = "} int deep(int n) { volatile char room[65536]; room[n] = 1; return n ? deep(n) + room[0] : 0";
+    let deep = "} int deep(int n) { volatile char room[200]; room[n] = 1; return n ? deep(n) + room[0] : 0";
     for (body, signal, part) in [
-        ("abort()", libc::SIGABRT, "with SIGABRT: it called `abort`"),
-        ("__builtin_trap()", libc::SIGILL, "with SIGILL: it met an instruction that this processor doesn't have"),
-        ("volatile int zero = 0; zero = 7 / zero", libc::SIGFPE, "with SIGFPE: it divided an integer by zero"),
-        ("raise(SIGBUS)", libc::SIGBUS, "with SIGBUS: it used memory that is not there"),
-        (
-            "int deep(int n); deep(1)",
-            libc::SIGSEGV,
-            "with SIGSEGV: it used memory that is not there, or all of its stack",
-        ),
+        ("abort()", libc::SIGABRT, "with SIGABRT: `abort` was called"),
+        ("raise(SIGSEGV)", libc::SIGSEGV, "with SIGSEGV: memory that is not there was used"),
+        ("raise(SIGBUS)", libc::SIGBUS, "with SIGBUS: memory that is not there was used"),
+        ("raise(SIGILL)", libc::SIGILL, "with SIGILL: an instruction that this processor doesn't have"),
+        ("raise(SIGTRAP)", libc::SIGTRAP, "with SIGTRAP: a trap"),
+        ("raise(SIGFPE)", libc::SIGFPE, "with SIGFPE: an integer was divided by zero"),
+        ("int deep(int n); deep(1)", libc::SIGSEGV, "memory that is not there was used, or all of the stack"),
     ] {
-        let output = check(&[("DESTROY", deep), ("CREATE", body)]);
-        tells(&output, signal, &format!("crashed in `create` {part}"));
+        // Nothing is asked after the one call of `query`.
+        let plugin = Hostile::new(&[("DESTROY", deep), ("QUERY", body)]);
+        let output = limbeck(&["backend", "inspect", &plugin.path().display().to_string()]);
+        tells(&output, signal, "crashed in `limbeck_backend_query_v1`");
+        tells(&output, signal, part);
     }
+}
+
+/// As the threads of a kernel do that were given one bad pointer.
+#[test]
+fn threads_that_crash_at_once_say_one_whole_line() {
+    let own = &format!(
+        "}} static pthread_barrier_t all; \
+         static void *own(void *nothing) {{ pthread_barrier_wait(&all); {NULL}; return nothing"
+    );
+    let four = "pthread_barrier_init(&all, 0, 4); pthread_t own_threads[4]; \
+                for (int k = 0; k < 4; k++) pthread_create(own_threads + k, 0, own, 0); \
+                for (int k = 0; k < 4; k++) pthread_join(own_threads[k], 0)";
+    let plugin = Hostile::new(&[("DESTROY", own), ("RUN", four)]);
+    for _ in 0..20 {
+        let output = limbeck(&["backend", "check", &plugin.path().display().to_string()]);
+        tells(&output, libc::SIGSEGV, "on a thread of a plugin's own:");
+    }
+}
+
+/// Whoever sends a signal knows why.
+#[test]
+fn a_signal_from_elsewhere_is_not_the_plugins() {
+    let body = "if (!fork()) { kill(getppid(), SIGABRT); _exit(0); } pause()";
+    let plugin = Hostile::new(&[("QUERY", body)]);
+    let output = limbeck(&["backend", "inspect", &plugin.path().display().to_string()]);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT));
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]
@@ -69,7 +93,7 @@ fn a_thread_of_its_own_that_crashes() {
     let own: &str = &format!("}} static void *own(void *nothing) {{ {NULL}; return nothing");
     let wait = "pthread_t thread; pthread_create(&thread, 0, own, 0); pthread_join(thread, 0)";
     let output = check(&[("DESTROY", own), ("RUN", wait)]);
-    tells(&output, libc::SIGSEGV, "SIGSEGV outside of the calls into plugins, perhaps on a thread of one of them");
+    tells(&output, libc::SIGSEGV, "SIGSEGV, not within a call into a plugin");
 }
 
 #[test]
@@ -79,7 +103,7 @@ fn what_a_plugins_child_does_is_its_own_business() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
-/// A policy that fails is a trap of wasmtime's, whose handlers stand before those for plugins.
+/// Wasmtime's handlers stand before those for plugins.
 #[test]
 fn a_plugin_may_crash_after_a_policy_was_opened() {
     let digits = r#""{\"classes\":10,\"input\":{\"channels\":1,\"height\":28,\"width\":28}}""#;

@@ -25,8 +25,9 @@ const LONGEST_CALL: f64 = 4.0;
 /// So many threads ask at once, and so many times each at least.
 const ASKING: usize = 4;
 const FEWEST_CALLS: u64 = 3;
-/// Until they have worked so long, on however many processors others leave them, or have had so much time.
-const TOGETHER: Duration = Duration::from_millis(800);
+/// For so long at least, until this process has worked so long on however many processors others leave it, and so long at most.
+const TOGETHER: Duration = Duration::from_millis(200);
+const WORK: Duration = Duration::from_millis(800);
 const TOGETHER_AT_MOST: Duration = Duration::from_secs(1);
 
 pub(super) fn under_load(subject: &Subject<'_>) -> Vec<Finding> {
@@ -59,7 +60,7 @@ fn threads(subject: &Subject<'_>) -> Result<Finding> {
         begin.wait();
         let (started, before) = (Instant::now(), process_time().unwrap_or_default());
         let worked = || process_time().unwrap_or_default().saturating_sub(before);
-        while worked() < TOGETHER && started.elapsed() < TOGETHER_AT_MOST {
+        while started.elapsed() < TOGETHER || (worked() < WORK && started.elapsed() < TOGETHER_AT_MOST) {
             std::thread::sleep(Duration::from_millis(10));
         }
         over.store(true, Ordering::Relaxed);

@@ -1,38 +1,47 @@
 //! Crashes: the kernel calls [`on_crash`] on the thread that made the fault, which knows what plugin it is in. The handler
-//! says so, puts back what was there before it, and the fault happens again: the process ends as it would have ended
+//! says so and gives the signal its default back, and the fault happens again: the process ends as it would have ended
 //! without us, with the signal that a shell or a debugger expects.
 //!
-//! Within the handler nothing is locked that could be held, and nothing allocated.
+//! Within the handler nothing is allocated, and no lock is waited for.
 
-use std::os::fd::RawFd;
+use std::io::IoSlice;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, c_int, c_void, siginfo_t};
+use libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, c_int, c_void, siginfo_t};
 
-use super::{OPENED, WITHIN};
+use super::{OPENED, WITHIN, lock};
 
 /// What ends a process from within, its name, and what it means to whoever has to mend the plugin.
-const CRASHES: [(c_int, &str, &str); 5] = [
-    (SIGSEGV, "SIGSEGV", "it used memory that is not there, or all of its stack"),
-    (SIGBUS, "SIGBUS", "it used memory that is not there: an unaligned pointer, or a mapped file that became shorter"),
+const CRASHES: [(c_int, &str, &str); 6] = [
+    (SIGSEGV, "SIGSEGV", "memory that is not there was used, or all of the stack"),
+    (SIGBUS, "SIGBUS", "memory that is not there was used: an unaligned pointer, or a mapped file that became shorter"),
+    (SIGILL, "SIGILL", "an instruction that this processor doesn't have, or a trap: build it for this processor"),
+    (SIGTRAP, "SIGTRAP", "a trap: the compiler put it where the code must never come"),
+    (SIGFPE, "SIGFPE", "an integer was divided by zero, or out of its range"),
     (
-        SIGILL,
-        "SIGILL",
-        "it met an instruction that this processor doesn't have, or a trap: build it for this processor",
+        SIGABRT,
+        "SIGABRT",
+        "`abort` was called: a failed assertion, a panic of a crate built to abort, no memory left, or broken memory",
     ),
-    (SIGFPE, "SIGFPE", "it divided an integer by zero"),
-    (SIGABRT, "SIGABRT", "it called `abort`: a failed assertion, a panic of a crate built to abort, or broken memory"),
 ];
+
+/// How long a thread that crashes waits for another that does, and has its line to say.
+const PATIENCE_MS: c_int = 200;
 
 /// What was there before us.
 static BEFORE: [OnceLock<libc::sigaction>; CRASHES.len()] = [const { OnceLock::new() }; CRASHES.len()];
 
-/// The process that watches, until it has said its line.
-static WATCHING: AtomicU32 = AtomicU32::new(0);
+/// The process that watches: its children crash on their own account.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// Whether the line is said, or about to be.
+static SAID: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn watch() {
-    WATCHING.store(std::process::id(), Ordering::Relaxed);
+    // Some systems allocate for a lock that is taken for the first time.
+    drop(lock(&OPENED));
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
     for ((signal, ..), before) in CRASHES.iter().zip(&BEFORE) {
         before.get_or_init(|| {
             // SAFETY: an empty set of signals, no flags and no function are a valid `sigaction`, as the two calls fill it.
@@ -54,58 +63,82 @@ pub(super) fn watch() {
 extern "C" fn on_crash(signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
     let Some(kind) = CRASHES.iter().position(|(known, ..)| *known == signal) else { return };
     let process = std::process::id();
-    if WATCHING.compare_exchange(process, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        tell(kind);
+    // SAFETY: the kernel gives what SA_SIGINFO asks for; of a signal that was sent, the sender is known.
+    let (sent, by) = unsafe { ((*info).si_code <= 0, if (*info).si_code <= 0 { (*info).si_pid() } else { 0 }) };
+    let ours = !sent || u32::try_from(by) == Ok(process);
+    if ours && process == PROCESS.load(Ordering::Relaxed) {
+        if SAID.swap(true, Ordering::Relaxed) {
+            // SAFETY: allowed in a handler; it only waits.
+            unsafe { libc::poll(std::ptr::null_mut(), 0, PATIENCE_MS) };
+        } else {
+            tell(kind);
+        }
     }
-    // Without what was before, the default: the process ends.
-    // SAFETY: all zeroes are the default action; the pointer is to a struct that is never changed again.
+    // Outside of plugins Rust's own handler has a word to say about stacks that are used up.
+    let before = BEFORE[kind].get().filter(|_| !sent && WITHIN.get().is_none());
+    // SAFETY: all zeroes are the default action; the pointer is to a struct that is never changed again. A signal that was
+    // sent (`abort` sends one) does not come again by itself; the one that is raised waits until this function returns.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, BEFORE[kind].get().unwrap_or(&default), std::ptr::null_mut());
-    }
-    // A signal that was sent does not come again by itself: `abort`, or another process.
-    // SAFETY: the kernel gives what SA_SIGINFO asks for.
-    if unsafe { (*info).si_code } <= 0 {
-        // SAFETY: allowed in a handler; the signal waits until this one returns.
-        unsafe { libc::raise(signal) };
+        libc::sigaction(signal, before.unwrap_or(&default), std::ptr::null_mut());
+        if sent {
+            libc::raise(signal);
+        }
     }
 }
 
-/// One line on stderr, in pieces: a buffer would have to be allocated. Of a crash with no plugin opened, nothing.
+/// One line on stderr. Of a crash with no plugin opened, nothing.
 fn tell(kind: usize) {
     let (_, name, meaning) = CRASHES[kind];
+    let mut line = Line::new();
     // SAFETY: allowed in a handler.
     if unsafe { libc::isatty(libc::STDERR_FILENO) } == 1 {
         // Behind a bar that moves.
-        say("\n");
+        line.add(&["\n"]);
     }
-    match WITHIN.get() {
-        Some((plugin, function)) => {
-            for part in ["error: plugin `", plugin, "` crashed in `", function, "` with ", name, ": ", meaning] {
-                say(part);
-            }
-        }
-        None => {
-            let Ok(opened) = OPENED.try_lock() else { return };
-            if opened.is_empty() {
-                return;
-            }
-            for part in ["error: ", name, " outside of the calls into plugins, perhaps on a thread of one of them"] {
-                say(part);
-            }
-            for (at, plugin) in opened.iter().enumerate() {
-                for part in [if at == 0 { " (`" } else { ", `" }, plugin, "`"] {
-                    say(part);
-                }
-            }
-            say(")");
-        }
+    if let Some((plugin, function)) = WITHIN.get() {
+        line.add(&["error: plugin `", plugin, "` crashed in `", function, "` with ", name, ": ", meaning]);
+        return line.say();
     }
-    say("; finished work is kept\n");
+    let Ok(opened) = OPENED.try_lock() else { return };
+    if opened.is_empty() {
+        return;
+    }
+    line.add(&["error: ", name, ", not within a call into a plugin: ", meaning]);
+    line.add(&["; by limbeck itself, or on a thread of a plugin's own:"]);
+    for plugin in opened.iter() {
+        line.add(&[" `", plugin, "`"]);
+    }
+    line.say();
 }
 
-fn say(text: &str) {
-    const STDERR: RawFd = libc::STDERR_FILENO;
-    // SAFETY: a readable buffer of this length. Who can't be told isn't.
-    let _ = unsafe { libc::write(STDERR, text.as_ptr().cast(), text.len()) };
+/// Pieces of a line, as many as fit.
+struct Line {
+    parts: [IoSlice<'static>; Self::MOST],
+    len: usize,
+}
+
+impl Line {
+    const MOST: usize = 40;
+
+    fn new() -> Self {
+        Self { parts: [IoSlice::new(&[]); Self::MOST], len: 0 }
+    }
+
+    fn add(&mut self, parts: &[&'static str]) {
+        for part in parts {
+            // The last place is for the end.
+            if self.len < Self::MOST - 1 {
+                self.parts[self.len] = IoSlice::new(part.as_bytes());
+                self.len += 1;
+            }
+        }
+    }
+
+    /// In one call, so that no other thread's words come between. Who can't be told isn't.
+    fn say(mut self) {
+        self.parts[self.len] = IoSlice::new(b"; finished work is kept\n");
+        // SAFETY: an `IoSlice` has the layout of an `iovec`, and each is of readable bytes.
+        let _ = unsafe { libc::writev(libc::STDERR_FILENO, self.parts.as_ptr().cast(), Self::MOST as c_int) };
+    }
 }

@@ -19,7 +19,7 @@ use crate::place::{self, Place, Turn};
 use crate::shown;
 
 /// As many values of prepared images `vjp` takes at once, 16 images of 3 × 256 × 256: each layer's output is kept until
-/// the gradient comes back to it, and more at once is no faster.
+/// the gradient comes back to it, and on two cores more at once is no faster.
 const PIECE: usize = 16 * 3 * 256 * 256;
 
 /// One network with its weights.
