@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What guidance, denoising steps and the teacher's strength do to the students of the demo (docs/digits.md).
 #
-#   benches/digits.sh OUT [DRAWS]
+#   cargo xtask build && benches/digits.sh OUT [DRAWS]
 #
 # Each arm draws 2,000 digits anew with each of DRAWS seeds (4 unless told) and distils three students from all of them: no
 # policy chooses, none weighs. Goes on where it was stopped. OUT/results.jsonl gets one line a draw.
