@@ -35,7 +35,7 @@ def table(arms):
         top1 = [100 * one["top1"] for one in found]
         within = (sum((100 * one["top1_std"]) ** 2 for one in found) / len(found)) ** 0.5
         gap = [100 * (one["top1"] - other) for one, other in zip(found, first, strict=True)]
-        gap = "" if key == ARMS[0][0] else f"{statistics.mean(gap):+.2f} ± {statistics.stdev(gap):.2f}"
+        gap = "" if key == ARMS[0][0] else f"{statistics.mean(gap):+.2f} ± {statistics.stdev(gap):.2f}".replace("-", "−")
         draws = ", ".join(f"{value:.2f}" for value in top1)
         mean = f"{statistics.mean(top1):.2f} ± {statistics.stdev(top1):.2f} %"
         print(f"| {name} | {100 * found[0]['teacher_top1']:.2f} % | {draws} | {mean} | {within:.2f} | {gap} |")

@@ -69,7 +69,7 @@ fn gradients_agree_on(device: &Device) {
     }
 }
 
-/// The plugin takes large batches in pieces.
+/// The plugin takes large batches in pieces, of 4012 such images.
 #[test]
 fn a_large_batch_has_the_gradients_of_its_images() {
     const MANY: usize = 4100;
@@ -80,7 +80,7 @@ fn a_large_batch_has_the_gradients_of_its_images() {
     let x = images(MANY);
     let all = teacher.image_gradient(&x, &d).unwrap();
     assert_eq!(all.dims(), x.dims());
-    for start in (0..MANY).step_by(1000).chain([MANY - 10]) {
+    for start in (0..MANY).step_by(1000).chain([4007, MANY - 10]) {
         let some = |of: &Tensor| of.narrow(0, start, 10).unwrap();
         let apart = (some(&all) - teacher.image_gradient(&some(&x), &some(&d)).unwrap()).unwrap().abs().unwrap();
         assert!(flat(&apart).into_iter().fold(0.0, f32::max) < 1e-5, "image {start}");

@@ -2,13 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use limbeck::backend::list;
 use serde::Deserialize;
 
-use crate::support::{Hostile, built_library, root};
+use crate::support::{Hostile, built_library, limbeck, root};
 
 /// `hostile.c` answers like this in all of this file: the three first pixels of each image, and the right refusals.
 const SOUND: [(&str, &str); 2] = [
@@ -36,7 +35,7 @@ struct Finding {
 
 /// The self-test in a process of its own: it measures how much of the process's time a plugin takes.
 fn check(arguments: &[&str]) -> Told {
-    let (_, stdout, stderr) = limbeck(&[&["backend", "check", "--json"], arguments].concat());
+    let (_, stdout, stderr) = said(&[&["backend", "check", "--json"], arguments].concat());
     serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout} {stderr}"))
 }
 
@@ -95,7 +94,7 @@ fn probabilities_where_logits_belong() {
 fn what_a_plugin_says_is_told_once() {
     let body = r#"host->log(host->ctx, LIMBECK_LOG_INFO, str("bright\033[1m")), host->log(host->ctx, LIMBECK_LOG_WARN, str("too bright"))"#;
     let plugin = Hostile::new(&[SOUND[0], SOUND[1], ("CREATE", body)]);
-    let (code, _, stderr) = limbeck(&["backend", "check", &plugin.path().display().to_string()]);
+    let (code, _, stderr) = said(&["backend", "check", &plugin.path().display().to_string()]);
     assert_eq!((code, stderr.as_str()), (Some(0), "plugin says: bright [1m\nwarning: plugin says: too bright\n"));
 }
 
@@ -225,7 +224,7 @@ fn the_candle_teacher_passes_and_the_panicking_one_does_not() {
     let tested = check(&[&hostile, "--config", "panic-in=classify"]);
     fails(&tested.findings, "shapes and values", "it panicked: in classify", "");
     assert_eq!((tested.findings.len(), tested.speed.len()), (1, 0), "nothing more can be said: {tested:#?}");
-    let (code, _, stderr) = limbeck(&["backend", "check", &hostile, "--config", "panic-in=create"]);
+    let (code, _, stderr) = said(&["backend", "check", &hostile, "--config", "panic-in=create"]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("can't be set up: it panicked"), "{stderr}");
 }
@@ -246,8 +245,8 @@ fn a_folder_is_listed_without_running_anything() {
 }
 
 /// The program with these arguments: exit code, stdout and stderr.
-fn limbeck(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_limbeck")).args(arguments).output().unwrap();
+fn said(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = limbeck(arguments);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -256,22 +255,22 @@ fn limbeck(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn the_command_tells_in_words_and_in_json() {
     let plugin = Hostile::new(&SOUND);
     let path = plugin.path().display().to_string();
-    let (code, stdout, stderr) = limbeck(&["backend", "check", &path]);
+    let (code, stdout, stderr) = said(&["backend", "check", &path]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
     assert!(stdout.contains("ok       classify, alone and in a batch: to the bit the same"), "{stdout}");
     assert!(stdout.contains("speed    classify, batch 64"), "{stdout}");
 
     let bad = Hostile::new(&[("VALUE", "2.0f")]);
-    let (code, stdout, stderr) = limbeck(&["backend", "check", "--json", &bad.path().display().to_string()]);
+    let (code, stdout, stderr) = said(&["backend", "check", "--json", &bad.path().display().to_string()]);
     assert_eq!(code, Some(1), "{stdout}");
     assert!(stderr.contains("libhostile.so` failed 2 of 9 tests"), "{stderr}");
     let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(told["findings"][0]["verdict"], "passed");
 
-    let (code, _, stderr) = limbeck(&["backend", "check", "/no/such.so"]);
+    let (code, _, stderr) = said(&["backend", "check", "/no/such.so"]);
     assert_eq!(code, Some(2), "{stderr}");
     let (code, stdout, _) =
-        limbeck(&["backend", "list", "--json", &plugin.path().parent().unwrap().display().to_string()]);
+        said(&["backend", "list", "--json", &plugin.path().parent().unwrap().display().to_string()]);
     let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &told["plugins"][0]["unfit"]), (Some(0), &serde_json::Value::Null));
     assert_eq!(told["linked"][0]["name"], "candle-classifier");
